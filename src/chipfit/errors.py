@@ -1,0 +1,127 @@
+"""The one exception users see, and the table of its codes that ``chipfit explain`` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class ChipfitError(Exception):
+    """Something the user can act on.
+
+    ``code`` is a key of :data:`CODES`, ``message`` names the things involved (tensors, shapes, files),
+    ``hint`` is the nearest thing the user can do about it.
+    """
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        if code not in CODES:
+            raise KeyError(f"error code {code} is not in chipfit.errors.CODES")
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"error[{self.code}]: {self.message}"
+        return f"{text}\n\nhint: {self.hint}" if self.hint else text
+
+
+@dataclass(frozen=True)
+class ErrorCode:
+    """What one code means: a title of one line and a paragraph for ``chipfit explain CODE``."""
+
+    title: str
+    text: str
+
+
+CODES: dict[str, ErrorCode] = {
+    # B: boards and cores
+    "B001": ErrorCode("unknown board", "No board of that name. `chipfit board list` shows all of them."),
+    "B002": ErrorCode("bad board file", "A board or core TOML file lacks a key or has a value of the wrong kind."),
+    # E: emulation
+    "E001": ErrorCode(
+        "the program touched memory that the board does not have",
+        "The emulator maps exactly the board's flash and RAM. The address, the kind of access and the "
+        "function are named. In generated code this is a bug of chipfit: please report it.",
+    ),
+    "E002": ErrorCode(
+        "stack overflow",
+        "The stack grew below its reserved area. Reserve more stack when compiling, or choose a board with more RAM.",
+    ),
+    "E003": ErrorCode(
+        "illegal instruction",
+        "The program contains an instruction that the emulated core does not have: it was most likely "
+        "compiled for another core.",
+    ),
+    "E004": ErrorCode(
+        "the program ran longer than the limit",
+        "The emulator stops a program after a number of instructions. Raise the limit if the model is that large.",
+    ),
+    "E005": ErrorCode(
+        "the program did not prove what it ran",
+        "A run counts only if the program ends with its closing line (model, number of runs). The line was missing "
+        "or did not fit the inputs that were handed in.",
+    ),
+    "E006": ErrorCode("the program crashed", "The emulated core raised an exception. The function is named."),
+    # F: files that are read
+    "F001": ErrorCode("cannot read the file", "The file does not exist or cannot be opened."),
+    "F002": ErrorCode(
+        "unknown file format",
+        "Formats are told by content, not by name. chipfit reads .tflite; see `chipfit op list` for the operators.",
+    ),
+    "F003": ErrorCode(
+        "damaged model file",
+        "The file is truncated or inconsistent: an index, offset, size or enumeration is out of range.",
+    ),
+    "F004": ErrorCode("unsupported version", "The file's schema version is not one that chipfit reads (TFLite: 3)."),
+    "F005": ErrorCode(
+        "model too large",
+        "A tensor or the whole model is larger than anything a microcontroller can hold (limit: 1 GiB). "
+        "The file is damaged or not meant for such a chip.",
+    ),
+    # G: graphs
+    "G001": ErrorCode(
+        "the graph is not valid", "A pass or an importer built a graph that breaks a rule: see the message."
+    ),
+    "G002": ErrorCode("graph text does not parse", "The line and column of the text form are named."),
+    "G003": ErrorCode("shapes or types do not match", "An operator got tensors that do not fit together."),
+    # I: inputs of a run
+    "I001": ErrorCode("input of the wrong shape", "The input's shape must equal the model's."),
+    "I002": ErrorCode("input of the wrong dtype", "The input's dtype must equal the model's."),
+    "I003": ErrorCode("unknown input name", "An .npz must name the inputs as the model does, or hold one array."),
+    "I004": ErrorCode("cannot read the input file", "Inputs come as .npy or .npz."),
+    # M: memory
+    "M001": ErrorCode(
+        "does not fit",
+        "The program needs more flash or RAM than the board has. The figures say which and by how much. "
+        "A smaller input, width multiplier or board with more memory would help.",
+    ),
+    # O: operators
+    "O001": ErrorCode(
+        "operators that chipfit cannot compile",
+        "Every operator of the model that has no implementation is listed with its version, tensors and what could "
+        "be done instead.",
+    ),
+    "O002": ErrorCode(
+        "operator with options or types that chipfit cannot compile",
+        "The operator is known, but not with these dtypes, options or quantization parameters.",
+    ),
+    # P: projects and output folders
+    "P001": ErrorCode(
+        "the output folder is not chipfit's",
+        "The folder exists and was not written by chipfit. Nothing was changed. Choose another, or pass --force.",
+    ),
+    "P002": ErrorCode("not a compiled model", "The folder holds no chipfit.json, or one of another version."),
+    # T: tools
+    "T001": ErrorCode("a tool is missing", "A program that this step needs is not installed."),
+    "T002": ErrorCode(
+        "the C compiler failed",
+        "The generated C did not compile. With chipfit's own compiler this is a bug of chipfit: please report it.",
+    ),
+    # U: usage
+    "U001": ErrorCode("wrong usage", "The arguments do not fit together: see the message."),
+    # V: verification
+    "V001": ErrorCode(
+        "outputs differ",
+        "Two executions of the model that must be identical are not. The first difference is named.",
+    ),
+}

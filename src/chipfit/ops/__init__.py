@@ -1,0 +1,44 @@
+"""The operators: one file each. Importing this package registers all of them."""
+
+import importlib
+import pkgutil
+
+from chipfit.ops._base import (
+    REGISTRY,
+    Arg,
+    Call,
+    Choice,
+    Const,
+    Kernel,
+    Op,
+    Port,
+    Scratch,
+    State,
+    dequantize,
+    graph_of,
+    make_node,
+    op_of,
+    random_input,
+)
+
+for _module in pkgutil.iter_modules(__path__):
+    if not _module.name.startswith("_"):
+        importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = [
+    "REGISTRY",
+    "Arg",
+    "Call",
+    "Choice",
+    "Const",
+    "Kernel",
+    "Op",
+    "Port",
+    "Scratch",
+    "State",
+    "dequantize",
+    "graph_of",
+    "make_node",
+    "op_of",
+    "random_input",
+]

@@ -1,0 +1,281 @@
+"""What every operator says of itself, and the registry that finds it by name.
+
+One operator is one class in one file: attributes (dataclass fields), ports, shapes, float and integer meaning, cost,
+C kernels with the arguments of their call, and samples that the generic tests run. Nothing else in chipfit knows more
+of an operator than this class; only an importer's name table names it a second time.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from chipfit.errors import ChipfitError
+from chipfit.graph import Array, DType, Graph, Node, OpBase, Quant, Shape, TensorType, Value
+
+# ---------------------------------------------------------------------------------------------- the C call
+
+
+@dataclass(frozen=True)
+class Port:
+    """An argument that points at the tensor at a port of the node (NULL where an optional input is absent).
+
+    ``index`` counts within a variadic port; ``offset`` skips that many bytes of the tensor.
+    """
+
+    name: str
+    index: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Const:
+    """An argument that points at a table made at compile time. ``role``: ``weights`` or ``table`` (for the report)."""
+
+    name: str
+    data: Array
+    role: str = "table"
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """An argument that points at working memory of the call, planned into the arena."""
+
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class State:
+    """An argument that points at a variable, which survives the run."""
+
+    variable: str
+
+
+Arg = Port | Const | Scratch | State
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a C kernel: pointers in order, then a struct ``<kernel>_params`` with these fields, all constant.
+
+    ``struct`` names the struct if it is not the kernel's own (kernels of one op share theirs).
+    A field is an int, a float (``1.5f`` in C) or a tuple of ints (an array). No fields: no struct is passed.
+    """
+
+    args: Sequence[Arg]
+    params: Mapping[str, int | float | tuple[int, ...]] = field(default_factory=dict[str, Any])
+    struct: str | None = None
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One C implementation. The function and its header have the same name: ``runtime/kernels/<name>.h``.
+
+    ``types`` are the element types it is for: ``(first input, output)``; None: any, it moves bytes.
+    ``needs`` are core features (``dsp``, ``fpu`` ...). ``when`` returns True, or the reason why it cannot be used.
+    ``call`` builds the arguments if they differ from the op's own.
+    """
+
+    name: str
+    types: tuple[str, str] | None = None
+    needs: frozenset[str] = frozenset()
+    when: Callable[[Node], bool | str] | None = None
+    call: Callable[[Node], Call | list[Call]] | None = None
+
+    def matches(self, node: Node) -> bool:
+        if self.types is None:
+            return True
+        first = node.operands[0] if node.operands else node.outputs[0]
+        last = node.outputs[0] if node.outputs else first
+        return (first.dtype.value, last.dtype.value) == self.types
+
+    def reason_against(self, node: Node, features: frozenset[str]) -> str | None:
+        """Why this kernel cannot run this node on a core with these features; None if it can."""
+        missing = self.needs - features
+        if missing:
+            return f"the core has no {', '.join(sorted(missing))}"
+        verdict = self.when(node) if self.when else True
+        if verdict is True:
+            return None
+        return verdict or "not for this node"
+
+
+def for_types(*names: str) -> tuple[str, str]:
+    """``for_types("int8")`` or ``for_types("int8", "float32")``: element types of first input and output."""
+    return (names[0], names[-1])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The kernel chosen for a node, and every other candidate with the reason why it was not taken."""
+
+    kernel: Kernel
+    rejected: tuple[tuple[str, str], ...] = ()
+
+
+# ---------------------------------------------------------------------------------------------- the operator
+
+
+class Op(OpBase):
+    """Base of all operators. Subclasses are frozen dataclasses, decorated with :func:`register`."""
+
+    kernels: ClassVar[tuple[Kernel, ...]] = ()
+    #: the output has the bytes of the input in the same order: it can be the same memory
+    is_view: ClassVar[bool] = False
+
+    @abstractmethod
+    def infer(self, node: Node) -> Sequence[Shape]: ...
+
+    def eval_float(self, node: Node, *x: Array) -> Array | tuple[Array, ...]:
+        """Meaning on real numbers (float32 in, float32 out)."""
+        raise ChipfitError("O002", f"{self.name} '{node.name}' has no float meaning")
+
+    def eval_int(self, node: Node, *x: Array) -> Array | tuple[Array, ...]:
+        """Meaning on integers, bit for bit: the definition that all C code is held against."""
+        raise ChipfitError("O002", f"{self.name} '{node.name}' has no integer meaning")
+
+    def evaluate(self, node: Node, *x: Array) -> tuple[Array, ...]:
+        """Outputs for these inputs in the element types of the node's outputs."""
+        is_float = node.outputs[0].dtype.is_float if node.outputs else False
+        result = self.eval_float(node, *x) if is_float else self.eval_int(node, *x)
+        outputs = result if isinstance(result, tuple) else (result,)
+        return tuple(
+            np.ascontiguousarray(y, dtype=v.dtype.numpy).reshape(v.shape)
+            for y, v in zip(outputs, node.outputs, strict=True)
+        )
+
+    def macs(self, node: Node) -> int:
+        """Multiply-accumulates of one run."""
+        return 0
+
+    def call(self, node: Node) -> Call | list[Call]:
+        """Arguments of the C kernels (those that do not bring their own ``call``); several calls run in order."""
+        raise NotImplementedError
+
+    def candidates(self, node: Node) -> list[Kernel]:
+        """Kernels for the node's element types, the preferred one first."""
+        return [k for k in self.kernels if k.matches(node)]
+
+    def choose(self, node: Node, features: frozenset[str]) -> Choice:
+        """The first candidate that a core with these features can run. Raises ChipfitError O002 if there is none."""
+        rejected: list[tuple[str, str]] = []
+        chosen: Kernel | None = None
+        for kernel in self.candidates(node):
+            reason = kernel.reason_against(node, features)
+            if reason is None and chosen is None:
+                chosen = kernel
+            else:
+                rejected.append((kernel.name, reason or "a better one fits"))
+        if chosen is None:
+            types = ", ".join(str(v.type) for v in node.operands)
+            why = "; ".join(f"{name}: {reason}" for name, reason in rejected) or "no kernel has these element types"
+            raise ChipfitError(
+                "O002",
+                f"{self.name} '{node.name}' ({types}) has no C kernel: {why}",
+                "quantize the whole model to int8, or leave it in float32",
+            )
+        return Choice(chosen, tuple(rejected))
+
+    @classmethod
+    def samples(cls, rng: np.random.Generator) -> Iterator[Node]:
+        """Nodes for the generic tests: small, odd and prime shapes, extreme scales and zero points."""
+        raise NotImplementedError(f"{cls.name} has no samples")
+
+
+# ---------------------------------------------------------------------------------------------- the registry
+
+OpClass = TypeVar("OpClass", bound=type[Op])
+REGISTRY: dict[str, type[Op]] = {}
+
+
+def register(cls: OpClass) -> OpClass:
+    """Make an operator known by its name."""
+    if cls.name in REGISTRY:
+        raise ValueError(f"two operators are named {cls.name}")
+    REGISTRY[cls.name] = cls
+    return cls
+
+
+def op_of(node: Node) -> Op:
+    """The node's operator with all that the project knows of it."""
+    if not isinstance(node.op, Op):
+        raise ChipfitError("G001", f"{node} has an operator that is not registered")
+    return node.op
+
+
+# ---------------------------------------------------------------------------------------------- for samples and tests
+
+
+def make_node(
+    op: Op,
+    inputs: Mapping[str, TensorType | Array | tuple[TensorType, Array] | None] | Sequence[TensorType | Array],
+    *outputs: tuple[DType, Quant | None],
+) -> Node:
+    """A node on its own. Inputs are types, or constants (array, or type and array); output shapes are inferred.
+
+    Mapping keys only serve the reader: the order is that of the ports. ``outputs``: element type and quantization of
+    each; one pair serves all outputs of an operator with several.
+    """
+    items: Iterable[tuple[str, Any]]
+    items = inputs.items() if isinstance(inputs, Mapping) else ((f"x{i}", x) for i, x in enumerate(inputs))
+    values: list[Value | None] = []
+    for name, item in items:
+        if item is None:
+            values.append(None)
+        elif isinstance(item, TensorType):
+            values.append(Value(name, item))
+        elif isinstance(item, tuple):
+            values.append(Value(name, item[0], item[1]))
+        else:
+            values.append(Value(name, TensorType(tuple(item.shape), DType.of(item)), item))
+    node = Node(op, values, [])
+    shapes = op.infer(node)
+    kinds = outputs if len(outputs) == len(shapes) else outputs * len(shapes)
+    node.outputs = [
+        Value("y" if len(shapes) == 1 else f"y{i}", TensorType(tuple(shape), dtype, quant))
+        for i, (shape, (dtype, quant)) in enumerate(zip(shapes, kinds, strict=True))
+    ]
+    return node
+
+
+def graph_of(node: Node) -> Graph:
+    """A graph of this one node: its operands that are no constants are the inputs."""
+    inputs = [v for v in dict.fromkeys(node.operands) if not v.is_const]
+    return Graph(node.op.name, inputs, list(node.outputs), [node])
+
+
+def int8_type(
+    rng: np.random.Generator, *shape: int, scale: float | None = None, zero_point: int | None = None
+) -> TensorType:
+    """A random int8 activation type; the zero point is extreme in one of three draws."""
+    s = float(rng.uniform(0.002, 0.3)) if scale is None else scale
+    z = int(rng.choice([-128, 127, int(rng.integers(-128, 128))])) if zero_point is None else zero_point
+    return TensorType(tuple(shape), DType.INT8, Quant.per_tensor(s, z))
+
+
+def float_type(*shape: int) -> TensorType:
+    return TensorType(tuple(shape), DType.FLOAT32)
+
+
+def random_input(rng: np.random.Generator, type_: TensorType) -> Array:
+    """Elements over the whole range of an integer type; normal ones for floats."""
+    if type_.dtype.is_float:
+        return rng.normal(0.0, 2.0, type_.shape).astype(type_.dtype.numpy)
+    if type_.dtype is DType.BOOL:
+        return rng.integers(0, 2, type_.shape).astype(np.bool_)
+    low, high = type_.dtype.range
+    return rng.integers(low, high, type_.shape, dtype=type_.dtype.numpy, endpoint=True)
+
+
+def dequantize(x: Array, quant: Quant) -> Array:
+    """Real numbers of quantized elements, float32."""
+    scale, zero = np.array(quant.scale, np.float32), np.array(quant.zero_point, np.float32)
+    if quant.axis is not None:
+        shape = [1] * x.ndim
+        shape[quant.axis] = -1
+        scale, zero = scale.reshape(shape), zero.reshape(shape)
+    return ((x.astype(np.float32) - zero) * scale).astype(np.float32)

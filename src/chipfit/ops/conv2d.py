@@ -1,0 +1,175 @@
+"""CONV_2D."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from chipfit.errors import ChipfitError
+from chipfit.fixedpoint import requantize
+from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
+from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
+from chipfit.ops._base import (
+    Call,
+    Const,
+    Kernel,
+    Op,
+    Port,
+    float_type,
+    for_types,
+    int8_type,
+    make_node,
+    register,
+)
+from chipfit.ops._window import (
+    Pads,
+    output_multipliers,
+    require_int8_weights,
+    same_pads,
+    window_count,
+    windows,
+)
+
+
+@register
+@dataclass(frozen=True)
+class Conv2D(Op):
+    """y = act(sum over window and input channels of (x - zx) * w, plus b), requantized per output channel.
+
+    x: (n, h, w, in); w: (out, kh, kw, in / groups); b: (out,), int32 (float32 in float models), optional.
+    ``pad`` is explicit: top, left, bottom, right. Groups follow from the shapes.
+    Source: TFLite CONV_2D; integers as in the TFLite Micro reference kernel (double rounding).
+    """
+
+    name: ClassVar[str] = "conv2d"
+    inputs: ClassVar[tuple[str, ...]] = ("x", "w", "b?")
+
+    stride: tuple[int, int] = (1, 1)
+    pad: Pads = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    act: Activation = "none"
+
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel("cf_conv2d_s8", for_types("int8")),
+        Kernel("cf_conv2d_f32", for_types("float32")),
+    )
+
+    def infer(self, node: Node) -> Sequence[Shape]:
+        x, w = node["x"], node["w"]
+        if len(x.shape) != 4 or len(w.shape) != 4:
+            raise ChipfitError("G003", f"conv2d '{node.op.name}' needs 4 dimensions: x is {x.type}, w is {w.type}")
+        n, h, width, channels = x.shape
+        out, kh, kw, per_group = w.shape
+        if per_group == 0 or channels % per_group or out % (channels // per_group):
+            raise ChipfitError("G003", f"conv2d: '{x.name}' {x.type} does not fit the weights '{w.name}' {w.type}")
+        b = node.get("b")
+        if b is not None and b.shape != (out,):
+            raise ChipfitError("G003", f"conv2d: bias '{b.name}' is {b.type}, expected ({out},)")
+        top, left, bottom, right = self.pad
+        oh = window_count(h, top, bottom, kh, self.stride[0], self.dilation[0])
+        ow = window_count(width, left, right, kw, self.stride[1], self.dilation[1])
+        return [(n, oh, ow, out)]
+
+    def check(self, node: Node) -> None:
+        require_int8_weights(node)
+
+    def eval_float(self, node: Node, *x: Array) -> Array:
+        acc = self._accumulate(x[0].astype(np.float32), x[1].astype(np.float32), 0.0)
+        if len(x) > 2:
+            acc = acc + x[2]
+        return activation_float(self.act, acc)
+
+    def eval_int(self, node: Node, *x: Array) -> Array:
+        vx, vw, vy = node["x"], node["w"], node["y"]
+        # float64 holds every sum of int8 products exactly (far below 2**53), and uses fast matrix products
+        acc = self._accumulate(x[0].astype(np.float64) - vx.q.zp, x[1].astype(np.float64), 0.0).astype(np.int64)
+        if len(x) > 2:
+            acc = acc + x[2].astype(np.int64)
+        m, shift = output_multipliers(vx, vw, vy, vw.shape[0])
+        low, high = activation_range(self.act, vy.dtype, vy.q)
+        return requantize(acc, m, shift, vy.q.zp, low, high)
+
+    def _accumulate(self, x: Array, w: Array, fill: float) -> Array:
+        """Sums over windows: (n, out_h, out_w, out)."""
+        out, kh, kw, per_group = w.shape
+        groups = x.shape[3] // per_group
+        view = windows(x, self.pad, (kh, kw), self.stride, self.dilation, fill)
+        n, oh, ow = view.shape[:3]
+        sums: list[Array] = []
+        for g in range(groups):
+            columns = view[..., g * per_group : (g + 1) * per_group].reshape(n * oh * ow, -1)
+            rows = w[g * (out // groups) : (g + 1) * (out // groups)].reshape(out // groups, -1)
+            sums.append(columns @ rows.T)
+        return np.concatenate(sums, axis=1).reshape(n, oh, ow, out)
+
+    def macs(self, node: Node) -> int:
+        return node["y"].type.size * node["w"].type.size // node["w"].shape[0]
+
+    def call(self, node: Node) -> Call:
+        x, w, y = node["x"], node["w"], node["y"]
+        params: dict[str, int | float | tuple[int, ...]] = {
+            "n": x.shape[0],
+            "in_h": x.shape[1],
+            "in_w": x.shape[2],
+            "in_c": x.shape[3],
+            "out_h": y.shape[1],
+            "out_w": y.shape[2],
+            "out_c": y.shape[3],
+            "group_c": w.shape[3],
+            "kernel_h": w.shape[1],
+            "kernel_w": w.shape[2],
+            "stride_h": self.stride[0],
+            "stride_w": self.stride[1],
+            "dilation_h": self.dilation[0],
+            "dilation_w": self.dilation[1],
+            "pad_top": self.pad[0],
+            "pad_left": self.pad[1],
+        }
+        if y.dtype is DType.FLOAT32:
+            low, high = activation_range_float(self.act)
+            return Call([Port("x"), Port("w"), Port("b"), Port("y")], {**params, "act_min": low, "act_max": high})
+        m, shift = output_multipliers(x, w, y, y.shape[3])
+        low_q, high_q = activation_range(self.act, y.dtype, y.q)
+        quant = {"in_zero": x.q.zp, "out_zero": y.q.zp, "act_min": low_q, "act_max": high_q}
+        tables = [Const("m", m), Const("shift", shift.astype(np.int8))]
+        return Call([Port("x"), Port("w"), Port("b"), *tables, Port("y")], {**params, **quant})
+
+    @classmethod
+    def samples(cls, rng: np.random.Generator) -> Iterator[Node]:
+        cases: list[tuple[Shape, Shape, Conv2D]] = [
+            ((1, 1, 1, 1), (1, 1, 1, 1), Conv2D()),
+            ((1, 5, 7, 3), (8, 3, 3, 3), Conv2D(pad=(1, 1, 1, 1), act="relu")),
+            ((2, 6, 5, 4), (5, 3, 2, 4), Conv2D(stride=(2, 1), pad=(1, 0, 1, 1), act="relu6")),
+            ((1, 9, 8, 2), (3, 3, 3, 2), Conv2D(dilation=(2, 3), pad=(2, 3, 2, 3))),
+            ((1, 4, 4, 6), (4, 3, 3, 3), Conv2D(pad=(1, 1, 1, 1))),
+            ((1, 11, 3, 1), (7, 10, 4, 1), Conv2D(stride=(2, 2), pad=(4, 1, 5, 2), act="relu_n1_to_1")),
+            ((1, 3, 13, 16), (17, 1, 1, 16), Conv2D(stride=(1, 3))),
+        ]
+        for x_shape, w_shape, op in cases:
+            yield _int8_sample(rng, op, x_shape, w_shape)
+            yield _float_sample(rng, op, x_shape, w_shape)
+        h_pads, w_pads = same_pads(8, 3, 2, 1), same_pads(7, 3, 2, 1)
+        strided = Conv2D(stride=(2, 2), pad=(h_pads[0], w_pads[0], h_pads[1], w_pads[1]))
+        yield _int8_sample(rng, strided, (1, 8, 7, 3), (4, 3, 3, 3), bias=False)
+
+
+def _int8_sample(rng: np.random.Generator, op: Conv2D, x_shape: Shape, w_shape: Shape, bias: bool = True) -> Node:
+    x = int8_type(rng, *x_shape)
+    w = rng.integers(-127, 128, w_shape, dtype=np.int8)
+    scales = tuple(float(s) for s in rng.uniform(1e-4, 2e-2, w_shape[0]).astype(np.float32))
+    w_type = TensorType(w_shape, DType.INT8, Quant(scales, (0,) * w_shape[0], 0))
+    b = rng.integers(-3000, 3000, w_shape[0], dtype=np.int32)
+    b_type = TensorType(b.shape, DType.INT32, Quant(tuple(x.q.s * s for s in scales), (0,) * w_shape[0], 0))
+    # about the spread of the sums, so that outputs fill the range instead of clamping
+    spread = x.q.s * max(scales) * 73 * 73 * float(np.sqrt(w[0].size)) / 64
+    y = Quant.per_tensor(spread * float(rng.uniform(0.5, 2.0)), int(rng.integers(-128, 128)))
+    return make_node(op, {"x": x, "w": (w_type, w), "b": (b_type, b) if bias else None}, (DType.INT8, y))
+
+
+def _float_sample(rng: np.random.Generator, op: Conv2D, x_shape: Shape, w_shape: Shape) -> Node:
+    w = rng.normal(0, 0.3, w_shape).astype(np.float32)
+    b = rng.normal(0, 1, w_shape[0]).astype(np.float32)
+    return make_node(op, {"x": float_type(*x_shape), "w": w, "b": b}, (DType.FLOAT32, None))
