@@ -1,1 +1,75 @@
-"""chipfit."""
+"""chipfit fits a trained neural network to a small chip, and proves the result on a simulated one.
+
+>>> model = chipfit.load("kws.tflite")
+>>> firmware = model.compile("arduino-nano-33-ble", "out")
+>>> firmware.run(model.samples(4)).instructions
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chipfit.errors import ChipfitError
+    from chipfit.firmware import Firmware
+    from chipfit.graph import Graph
+    from chipfit.interpreter import Interpreter
+    from chipfit.model import Model, load
+    from chipfit.report.data import CompileReport, RunReport, VerifyReport
+    from chipfit.targets import Board, Core, board_names, load_board
+    from chipfit.verification import verify
+
+try:
+    __version__ = version("chipfit")
+except PackageNotFoundError:  # a source tree that was not installed
+    __version__ = "0.0.0"
+
+# where each public name lives: loaded at first use, so that `chipfit --help` need not wait for numpy
+_HOMES = {
+    "Board": "chipfit.targets",
+    "ChipfitError": "chipfit.errors",
+    "CompileReport": "chipfit.report.data",
+    "Core": "chipfit.targets",
+    "Firmware": "chipfit.firmware",
+    "Graph": "chipfit.graph",
+    "Interpreter": "chipfit.interpreter",
+    "Model": "chipfit.model",
+    "RunReport": "chipfit.report.data",
+    "VerifyReport": "chipfit.report.data",
+    "board_names": "chipfit.targets",
+    "load": "chipfit.model",
+    "load_board": "chipfit.targets",
+    "verify": "chipfit.verification",
+}
+
+__all__ = [
+    "Board",
+    "ChipfitError",
+    "CompileReport",
+    "Core",
+    "Firmware",
+    "Graph",
+    "Interpreter",
+    "Model",
+    "RunReport",
+    "VerifyReport",
+    "__version__",
+    "board_names",
+    "load",
+    "load_board",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'chipfit' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -95,6 +95,11 @@ CODES: dict[str, ErrorCode] = {
         "The program needs more flash or RAM than the board has. The figures say which and by how much. "
         "A smaller input, width multiplier or board with more memory would help.",
     ),
+    "M002": ErrorCode(
+        "the memory plan is wrong",
+        "The plan was replayed and a tensor lost bytes that are still read, or lies outside the arena. "
+        "This is a bug of chipfit: please report it.",
+    ),
     # O: operators
     "O001": ErrorCode(
         "operators that chipfit cannot compile",
@@ -111,6 +116,7 @@ CODES: dict[str, ErrorCode] = {
         "The folder exists and was not written by chipfit. Nothing was changed. Choose another, or pass --force.",
     ),
     "P002": ErrorCode("not a compiled model", "The folder holds no chipfit.json, or one of another version."),
+    "P003": ErrorCode("cannot write the output", "The file or folder cannot be written: see the reason that is named."),
     # T: tools
     "T001": ErrorCode("a tool is missing", "A program that this step needs is not installed."),
     "T002": ErrorCode(

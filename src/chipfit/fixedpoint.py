@@ -87,3 +87,124 @@ def round_half_away(x: npt.NDArray[Any] | float) -> npt.NDArray[Any]:
     x = np.asarray(x)
     whole = np.trunc(x)
     return whole + np.sign(x) * (np.abs(x - whole) >= 0.5)
+
+
+def saturating_shift_left(x: IntLike, n: IntLike) -> Int:
+    """``x * 2**n`` clamped to int32."""
+    return np.clip(as_int64(x) << as_int64(n), INT32_MIN, INT32_MAX)
+
+
+# exp(-2**k) as Q0.31 for k = -2 .. 4
+_EXP_OF_NEGATIVE_POWERS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
+
+
+def exp_on_negative_values(x: IntLike, integer_bits: int) -> Int:
+    """exp(x) as Q0.31 for x <= 0 with at most 5 ``integer_bits``. Source: gemmlowp ``exp_on_negative_values``.
+
+    A polynomial gives exp over the last quarter; the rest of x is a sum of powers of two, one factor for each.
+    """
+    x = as_int64(x)
+    fraction_bits = 31 - integer_bits
+    quarter = 1 << (fraction_bits - 2)
+    last = (x & (quarter - 1)) - quarter
+    a = (last << integer_bits) + (1 << 28)  # Q0.31, around -1/8
+    a2 = srdhm(a, a)
+    a3, a4 = srdhm(a2, a), srdhm(a2, a2)
+    series = rounding_divide_by_pot(srdhm(rounding_divide_by_pot(a4, 2) + a3, 715827883) + a2, 1)
+    result = 1895147668 + srdhm(1895147668, a + series)
+    rest = last - x
+    for k, factor in enumerate(_EXP_OF_NEGATIVE_POWERS[: integer_bits + 2], start=-2):
+        result = np.where(rest & (1 << (fraction_bits + k)), srdhm(result, factor), result)
+    return np.where(x == 0, INT32_MAX, result)
+
+
+def _reciprocal_of_half_sum(x: IntLike) -> Int:
+    """2 / (1 + x) as Q2.29 for x in [0, 1), Q0.31, by three Newton steps."""
+    half = (as_int64(x) + INT32_MAX + 1) >> 1
+    y = 1515870810 + srdhm(half, -1010580540)
+    for _ in range(3):
+        y = y + saturating_shift_left(srdhm(y, (1 << 29) - srdhm(half, y)), 2)
+    return y
+
+
+def one_over_one_plus_x(x: IntLike) -> Int:
+    """1 / (1 + x) for x in [0, 1), both Q0.31. Source: gemmlowp ``one_over_one_plus_x_for_x_in_0_1``."""
+    return saturating_shift_left(_reciprocal_of_half_sum(x), 1)
+
+
+def leading_zeros(x: IntLike) -> Int:
+    """Zero bits above the highest set bit of a 32-bit number, x > 0."""
+    return 32 - np.frexp(as_int64(x).astype(np.float64))[1].astype(np.int64)
+
+
+def reciprocal(x: IntLike, integer_bits: int) -> tuple[Int, Int]:
+    """1 / x for x > 0 as ``(y, bits)``: y is Q0.31 and the value is ``y * 2**-bits``.
+
+    Source: TFLite ``GetReciprocal``.
+    """
+    zeros = leading_zeros(x)
+    return one_over_one_plus_x((as_int64(x) << zeros) - (1 << 31)), integer_bits - zeros
+
+
+def log_of_sum(x: IntLike) -> Int:
+    """log(x) as Q5.26 for x >= 1 in Q12.19.
+
+    Source: TFLite ``log_x_for_x_greater_than_or_equal_to_1``: x = r * 2**(e +- 1/4) with r near 2**-1/4, and a rational
+    approximation of log r.
+    """
+    x = as_int64(x)
+    sqrt_half, fourth_root_half = 1518500250, 1805811301
+    zeros_a = leading_zeros(x)
+    zeros_b = leading_zeros(srdhm(x, sqrt_half)) - 1
+    r_a = saturating_shift_left(srdhm(saturating_shift_left(x, zeros_a - 1), sqrt_half), 1)
+    r_b = saturating_shift_left(x, zeros_b)
+    quarter = 1 << 23  # Q6.25, as are the two exponents
+    exponent = np.maximum(((12 - zeros_a) << 25) + quarter, ((12 - zeros_b) << 25) - quarter)
+    r = np.minimum(r_a, r_b)
+    p = (r + fourth_root_half + 1) >> 1
+    q = 2 * (r - fourth_root_half)
+    q2 = srdhm(q, q)
+    numerator = srdhm(q, r) + srdhm(srdhm(q, q2), 117049297)
+    denominator = srdhm(p, 1057819769 + q + srdhm(127690142, q2)) + srdhm(638450708, q)
+    log_r = srdhm(rounding_divide_by_pot(numerator, 6), one_over_one_plus_x(denominator))
+    return saturating_shift_left(srdhm(exponent, 1488522236) + log_r, 1)
+
+
+def one_minus_x_over_one_plus_x(x: IntLike) -> Int:
+    """(1 - x) / (1 + x) for x in [0, 1), both Q0.31. Source: gemmlowp ``one_minus_x_over_one_plus_x_for_x_in_0_1``."""
+    return saturating_shift_left(_reciprocal_of_half_sum(x) - (1 << 29), 2)
+
+
+def logistic(x: IntLike, integer_bits: int) -> Int:
+    """1 / (1 + exp(-x)) as Q0.31. Source: gemmlowp ``logistic``."""
+    x = as_int64(x)
+    positive = one_over_one_plus_x(exp_on_negative_values(-np.abs(x), integer_bits))
+    return np.where(x > 0, positive, np.where(x < 0, INT32_MAX - positive, 1 << 30))
+
+
+def tanh(x: IntLike, integer_bits: int) -> Int:
+    """tanh(x) as Q0.31: (1 - exp(-2x)) / (1 + exp(-2x)). Source: gemmlowp ``tanh``."""
+    x = as_int64(x)
+    positive = one_minus_x_over_one_plus_x(exp_on_negative_values(-np.abs(x), integer_bits + 1))
+    return np.sign(x) * positive
+
+
+def saturate16(x: IntLike) -> Int:
+    return np.clip(as_int64(x), -(1 << 15), (1 << 15) - 1)
+
+
+def multiplier16(scale: float) -> tuple[int, int]:
+    """:func:`quantize_multiplier` with 15 bits. Source: TFLite ``DownScaleInt32ToInt16Multiplier``."""
+    m, shift = quantize_multiplier(scale)
+    return min((m + (1 << 15)) >> 16, (1 << 15) - 1), shift
+
+
+def rounding_high_multiply16(a: IntLike, b: IntLike) -> Int:
+    """``round(a * b / 2**15)`` on int16, as :func:`srdhm`."""
+    return saturate16((as_int64(a) * as_int64(b) + (1 << 14)) >> 15)
+
+
+def high_multiply16(a: IntLike, b: IntLike) -> Int:
+    """``a * b / 2**15`` on int16, rounded towards zero. Source: TFLite ``SaturatingDoublingHighMul``."""
+    product = as_int64(a) * as_int64(b)
+    return saturate16(np.sign(product) * (np.abs(product) >> 15))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -165,12 +165,12 @@ class Graph:
 
         Names are unique; every operand is an input, a constant or the output of an earlier node; every value is
         produced once; ports are filled as the operator says; constants have the data their type says; shapes are
-        what the operators infer; variables exist.
+        what the operators infer; variables exist and have the type of what is read or written.
         """
         self._verify_names()
         known = set(self.inputs)
         for node in self.nodes:
-            self._verify_ports(node)
+            self.verify_ports(node)
             for value in node.operands:
                 if value not in known and not value.is_const:
                     raise ChipfitError("G001", f"{node} reads '{value.name}' before it is produced")
@@ -178,9 +178,7 @@ class Graph:
                 if value in known or value.is_const:
                     raise ChipfitError("G001", f"'{value.name}' is produced twice")
                 known.add(value)
-            variable = node.op.attributes().get("variable")
-            if variable is not None and variable not in self.variables:
-                raise ChipfitError("G001", f"{node} names the variable '{variable}', which does not exist")
+            self._verify_variable(node)
             node.op.check(node)
             _verify_shapes(node)
         for value in self.outputs:
@@ -198,8 +196,19 @@ class Graph:
         for variable in self.variables.values():
             _verify_data(variable.name, variable.type, variable.initial)
 
+    def _verify_variable(self, node: Node) -> None:
+        name = node.op.attributes().get("variable")
+        if name is None:
+            return
+        if name not in self.variables:
+            raise ChipfitError("G001", f"{node} names the variable '{name}', which does not exist")
+        type_ = self.variables[name].type
+        for value in (*node.operands, *node.outputs):
+            if (value.shape, value.dtype) != (type_.shape, type_.dtype):
+                raise ChipfitError("G001", f"{node}: '{value.name}' is {value.type}, the variable is {type_}")
+
     @staticmethod
-    def _verify_ports(node: Node) -> None:
+    def verify_ports(node: Node) -> None:
         for kind, ports, values in (
             ("input", node.op.inputs, node.inputs),
             ("output", node.op.outputs, node.outputs),
@@ -219,7 +228,9 @@ def _verify_data(name: str, type_: TensorType, data: Array) -> None:
 
 
 def _verify_shapes(node: Node) -> None:
-    shapes: Iterable[Shape] = node.op.infer(node)
+    shapes = node.op.infer(node)
+    if len(shapes) != len(node.outputs):
+        raise ChipfitError("G001", f"{node} has {len(node.outputs)} outputs, its operator makes {len(shapes)}")
     for value, shape in zip(node.outputs, shapes, strict=True):
         if value.shape != tuple(shape):
             raise ChipfitError(

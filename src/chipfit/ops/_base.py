@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from chipfit.errors import ChipfitError
-from chipfit.graph import Array, DType, Graph, Node, OpBase, Quant, Shape, TensorType, Value
+from chipfit.graph import Array, DType, Graph, Node, OpBase, Quant, Shape, TensorType, Value, Variable
 
 # ---------------------------------------------------------------------------------------------- the C call
 
@@ -243,9 +243,28 @@ def make_node(
 
 
 def graph_of(node: Node) -> Graph:
-    """A graph of this one node: its operands that are no constants are the inputs."""
+    """A graph of this one node: its operands that are no constants are the inputs.
+
+    A node that reads or writes a variable gets its counterpart, so that what is written is read.
+    """
     inputs = [v for v in dict.fromkeys(node.operands) if not v.is_const]
+    variable = node.op.attributes().get("variable")
+    if variable is not None:
+        return _graph_of_state(node, variable)
     return Graph(node.op.name, inputs, list(node.outputs), [node])
+
+
+def _graph_of_state(node: Node, variable: str) -> Graph:
+    from chipfit.ops.assign_variable import AssignVariable
+    from chipfit.ops.read_variable import ReadVariable
+
+    type_ = (node.operands or node.outputs)[0].type
+    if node.outputs:
+        write, read = Node(AssignVariable(variable), [Value("x", type_)], []), node
+    else:
+        write, read = node, Node(ReadVariable(variable), [], [Value("y", type_)])
+    state = Variable(variable, type_, np.zeros(type_.shape, type_.dtype.numpy))
+    return Graph(node.op.name, write.operands, read.outputs, [write, read], {variable: state})
 
 
 def int8_type(

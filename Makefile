@@ -1,0 +1,48 @@
+# chipfit: everything runs in a virtual environment of its own. Nothing but Python 3.10 or newer and make is needed.
+PYTHON ?= python3
+VENV ?= .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+# tests run on as many processes as there are cores
+JOBS ?= auto
+
+.PHONY: setup setup-dev demo test lint format mutate bench clean
+
+$(BIN)/chipfit: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+
+$(VENV)/.dev: pyproject.toml $(BIN)/chipfit
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	$(BIN)/python -c "import pathlib; pathlib.Path('$(VENV)/.dev').touch()"
+
+setup: $(BIN)/chipfit  ## install chipfit
+
+setup-dev: $(VENV)/.dev  ## install what tests and linters need, too
+
+demo: setup  ## a trained network on a simulated Arduino Nano 33 BLE
+	$(BIN)/chipfit demo
+
+test: setup-dev  ## all tests
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lint: setup-dev  ## ruff and pyright, strict, tests included
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: setup-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+mutate: setup-dev  ## put bugs into the C kernels and see the tests catch each
+	$(BIN)/python tests/mutate.py
+
+bench: setup-dev  ## instructions, flash, RAM and stack of the benchmark models
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	$(PYTHON) -c "import shutil; [shutil.rmtree(p, True) for p in ('$(VENV)', 'build', 'dist')]"

@@ -1,0 +1,129 @@
+"""The output folder: sources, the kernels they use, and ``chipfit.json`` that says what it all is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from chipfit.codegen.harness import host_c, main_c
+from chipfit.codegen.lower import Program
+from chipfit.codegen.model import model_c, model_h, weights_c, weights_h
+from chipfit.errors import ChipfitError
+
+MANIFEST = "chipfit.json"
+MANIFEST_VERSION = 1
+
+
+def runtime_folder() -> Path:
+    """The folder of the C runtime inside the installed package."""
+    return Path(str(resources.files("chipfit") / "runtime"))
+
+
+def source_files(program: Program, harness: str) -> dict[str, str]:
+    """Text of every file of a model, by path. ``harness``: ``main`` (chip), ``host`` (shared library) or ``none``."""
+    files = {
+        "model.h": model_h(program),
+        # model_c first: state that needs an initial image adds a constant
+        "model.c": model_c(program),
+    }
+    files["weights.h"] = weights_h(program)
+    files["weights.c"] = weights_c(program)
+    if harness == "main":
+        files["main.c"] = main_c(program)
+    elif harness == "host":
+        files["host.c"] = host_c(program)
+    files.update(_kernel_files(program))
+    return files
+
+
+def _kernel_files(program: Program) -> dict[str, str]:
+    """The kernels in use and all headers they include, under ``chipfit/``."""
+    root = runtime_folder()
+    folders = (root / "kernels", root / "include")
+    found: dict[str, str] = {}
+    wanted = [f"{step.choice.kernel.name}.h" for step in program.steps]
+    while wanted:
+        name = wanted.pop()
+        path = f"chipfit/{name}"
+        if path in found:
+            continue
+        file = next((f / name for f in folders if (f / name).is_file()), None)
+        if file is None:
+            raise ChipfitError("G001", f"the runtime has no file {name}")
+        found[path] = file.read_text(encoding="utf-8")
+        wanted += [line.split('"')[1] for line in found[path].splitlines() if line.startswith('#include "')]
+    return found
+
+
+@contextmanager
+def staged_folder(folder: Path, *, force: bool = False) -> Generator[Path]:
+    """Work in a temporary folder that becomes ``folder`` if all goes well; if not, nothing is left of it.
+
+    An existing folder is replaced only if it is empty or chipfit wrote it (it holds ``chipfit.json``); else
+    ChipfitError P001. With ``force`` the files are put into a foreign folder, beside what is there.
+    """
+    if folder.exists() and not force and not _is_ours(folder):
+        raise ChipfitError(
+            "P001", f"{folder} exists and was not written by chipfit", "choose another folder with -o, or pass --force"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        if folder.exists() and not _is_ours(folder):
+            shutil.copytree(staging, folder, dirs_exist_ok=True)
+        else:
+            _swap(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_files(folder: Path, files: Mapping[str, str], manifest: Mapping[str, Any]) -> None:
+    """Write text files by path, and the manifest."""
+    for name, text in {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _is_ours(folder: Path) -> bool:
+    return folder.is_dir() and (not any(folder.iterdir()) or (folder / MANIFEST).is_file())
+
+
+def _swap(staging: Path, folder: Path) -> None:
+    """Put the staged folder in place; the old one goes only once the new one is there."""
+    if not folder.exists():
+        staging.replace(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    folder.replace(old / "folder")
+    try:
+        staging.replace(folder)
+    except OSError:
+        (old / "folder").replace(folder)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """``chipfit.json`` of a compiled folder. Raises ChipfitError P002 where there is none of this version."""
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ChipfitError(
+            "P002", f"{folder} is not a compiled model: {error}", "compile one with `chipfit compile MODEL -b BOARD`"
+        ) from error
+    if manifest.get("version") != MANIFEST_VERSION:
+        raise ChipfitError(
+            "P002", f"{path} is version {manifest.get('version')}, this chipfit reads {MANIFEST_VERSION}"
+        )
+    return manifest

@@ -1,0 +1,18 @@
+"""Compile C for a core, run it on an emulated one, or load it into this process."""
+
+from chipfit.emulate.elf import Elf, Sizes, Symbol
+from chipfit.emulate.library import HostLibrary
+from chipfit.emulate.machine import MachineResult, Mark, run_elf
+from chipfit.emulate.toolchain import build_elf, build_host_library
+
+__all__ = [
+    "Elf",
+    "HostLibrary",
+    "MachineResult",
+    "Mark",
+    "Sizes",
+    "Symbol",
+    "build_elf",
+    "build_host_library",
+    "run_elf",
+]

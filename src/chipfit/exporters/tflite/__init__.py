@@ -1,0 +1,30 @@
+"""Graph -> ``.tflite``."""
+
+from __future__ import annotations
+
+from chipfit.errors import ChipfitError
+from chipfit.exporters.tflite.emit import EMITTERS
+from chipfit.exporters.tflite.writer import ModelWriter
+from chipfit.graph import Graph
+
+__all__ = ["to_tflite"]
+
+
+def to_tflite(graph: Graph) -> bytes:
+    """The graph as a TensorFlow Lite flatbuffer that TFLite Micro and LiteRT load.
+
+    Tensor names, types and quantization are kept. Explicit padding becomes SAME or VALID where it is one of them, else
+    a PAD operator of its own. Variables become VAR_HANDLE, READ_VARIABLE and ASSIGN_VARIABLE, set by a CALL_ONCE
+    subgraph. Raises ChipfitError O002 where TensorFlow Lite has no form for an operator.
+    """
+    writer = ModelWriter(graph)
+    writer.declare_variables()
+    for node in graph.nodes:
+        emit = EMITTERS.get(node.op.name)
+        if emit is None:
+            raise ChipfitError(
+                "O002",
+                f"{node.op.name} '{node.name}' ({', '.join(str(v.type) for v in node.operands)}) has no .tflite form",
+            )
+        emit(writer, node)
+    return writer.finish()

@@ -1,0 +1,233 @@
+"""One table: the operator's name -> the function that writes it as TensorFlow Lite operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chipfit.exporters.tflite.window import activation, emit_average_pool, emit_conv, emit_depthwise_conv, emit_max_pool
+from chipfit.exporters.tflite.writer import ModelWriter, schema
+from chipfit.graph import Array, DType, Node
+
+Emitter = Callable[[ModelWriter, Node], None]
+Fields = Callable[[Node], dict[str, Any]]
+
+
+def version(node: Node) -> int:
+    """Most operators came to int8 with their version 2."""
+    first = node.operands[0] if node.operands else node.outputs[0]
+    return 2 if first.dtype in (DType.INT8, DType.INT16) else 1
+
+
+def _plain(
+    builtin: str, options: str | None = None, fields: Fields | None = None, fixed_version: int | None = None
+) -> Emitter:
+    """Inputs and outputs are TensorFlow Lite's in order; only the options are to be filled."""
+
+    def emit(writer: ModelWriter, node: Node) -> None:
+        main = writer.main
+        main.emit(
+            builtin,
+            [main.tensor(v) for v in node.inputs],
+            [main.tensor(v) for v in node.outputs],
+            options,
+            fields(node) if fields else {},
+            fixed_version or version(node),
+        )
+
+    return emit
+
+
+def _with_constants(builtin: str, options: str | None, constants: Fields, fields: Fields | None = None) -> Emitter:
+    """As :func:`_plain`, with constant tensors behind the inputs; ``constants`` gives their names and elements."""
+
+    def emit(writer: ModelWriter, node: Node) -> None:
+        main = writer.main
+        extra = [main.constant(f"{node.name}/{name}", _int32(data)) for name, data in constants(node).items()]
+        main.emit(
+            builtin,
+            [main.tensor(v) for v in node.inputs] + extra,
+            [main.tensor(v) for v in node.outputs],
+            options,
+            fields(node) if fields else {},
+            version(node),
+        )
+
+    return emit
+
+
+def _int32(data: Any) -> Array:
+    return np.array(data, np.int32)
+
+
+def _act_field(node: Node) -> dict[str, Any]:
+    return {"fusedActivationFunction": activation(node)}
+
+
+def _attribute(field: str, attribute: str) -> Fields:
+    return lambda node: {field: node.op.attributes()[attribute]}
+
+
+def _reducer(builtin: str) -> Emitter:
+    return _with_constants(
+        builtin,
+        "ReducerOptions",
+        lambda node: {"axes": node.op.attributes()["axes"]},
+        _attribute("keepDims", "keep_dims"),
+    )
+
+
+def _resize(builtin: str, options: str) -> Emitter:
+    def fields(node: Node) -> dict[str, Any]:
+        a = node.op.attributes()
+        return {"alignCorners": a["align_corners"], "halfPixelCenters": a["half_pixel_centers"]}
+
+    return _with_constants(builtin, options, lambda node: {"size": node.op.attributes()["size"]}, fields)
+
+
+def _emit_fully_connected(writer: ModelWriter, node: Node) -> None:
+    main, keep = writer.main, node.op.attributes()["keep_dims"]
+    is_int8 = node["x"].dtype is DType.INT8
+    main.emit(
+        "FULLY_CONNECTED",
+        [main.tensor(node["x"]), main.tensor(node["w"]), main.tensor(node.get("b"))],
+        [main.tensor(node["y"])],
+        "FullyConnectedOptions",
+        {**_act_field(node), "keepNumDims": keep},
+        6 if node.get("b") is None else 5 if keep else 4 if is_int8 else 1,
+    )
+
+
+def _emit_reshape(writer: ModelWriter, node: Node) -> None:
+    main, shape = writer.main, list(node["y"].shape)
+    inputs = [main.tensor(node["x"]), main.constant(f"{node.name}/shape", _int32(shape))]
+    main.emit("RESHAPE", inputs, [main.tensor(node["y"])], "ReshapeOptions", {"newShape": shape})
+
+
+def _emit_pad(writer: ModelWriter, node: Node) -> None:
+    main, a = writer.main, node.op.attributes()
+    x, y = node["x"], node["y"]
+    inputs = [main.tensor(x), main.constant(f"{node.name}/pads", _int32(a["pads"]).reshape(-1, 2))]
+    if a["value"] is None:
+        main.emit("PAD", inputs, [main.tensor(y)], "PadOptions", {}, version(node))
+        return
+    value = main.constant(f"{node.name}/value", np.array([a["value"]], x.dtype.numpy), x.type.quant)
+    main.emit("PADV2", [*inputs, value], [main.tensor(y)], "PadV2Options", {}, version(node))
+
+
+def _emit_strided_slice(writer: ModelWriter, node: Node) -> None:
+    main, a = writer.main, node.op.attributes()
+    # a negative end would count from the back: "before element 0" can only be said by the mask
+    end_mask = sum(1 << i for i, end in enumerate(a["end"]) if end < 0)
+    shrink_mask = sum(1 << i for i in a["shrink_axes"])
+    constants = [main.constant(f"{node.name}/{name}", _int32(a[name])) for name in ("begin", "end", "strides")]
+    main.emit(
+        "STRIDED_SLICE",
+        [main.tensor(node["x"]), *constants],
+        [main.tensor(node["y"])],
+        "StridedSliceOptions",
+        {"endMask": end_mask, "shrinkAxisMask": shrink_mask},
+        version(node),
+    )
+
+
+def _emit_split(writer: ModelWriter, node: Node) -> None:
+    main, a = writer.main, node.op.attributes()
+    x, outputs = main.tensor(node["x"]), [main.tensor(v) for v in node.outputs]
+    axis = main.constant(f"{node.name}/axis", _int32(a["axis"]))
+    count = {"numSplits": len(outputs)}
+    if len(set(a["sizes"])) == 1:
+        main.emit("SPLIT", [axis, x], outputs, "SplitOptions", count, version(node))
+        return
+    sizes = main.constant(f"{node.name}/sizes", _int32(a["sizes"]))
+    main.emit("SPLIT_V", [x, sizes, axis], outputs, "SplitVOptions", count, version(node))
+
+
+def _emit_read_variable(writer: ModelWriter, node: Node) -> None:
+    handle = writer.handle(node.op.attributes()["variable"])
+    writer.main.emit("READ_VARIABLE", [handle], [writer.main.tensor(node["y"])], "ReadVariableOptions")
+
+
+def _emit_assign_variable(writer: ModelWriter, node: Node) -> None:
+    handle = writer.handle(node.op.attributes()["variable"])
+    writer.main.emit("ASSIGN_VARIABLE", [handle, writer.main.tensor(node["x"])], [], "AssignVariableOptions")
+
+
+def _tensor_type(dtype: DType) -> int:
+    return getattr(schema.TensorType, dtype.name)
+
+
+def _cast_fields(node: Node) -> dict[str, Any]:
+    return {"inDataType": _tensor_type(node["x"].dtype), "outDataType": _tensor_type(node["y"].dtype)}
+
+
+def _axis_and_count(field: str, count: Callable[[Node], int]) -> Fields:
+    return lambda node: {"axis": node.op.attributes()["axis"], field: count(node)}
+
+
+EMITTERS: dict[str, Emitter] = {
+    "conv2d": emit_conv,
+    "depthwise_conv2d": emit_depthwise_conv,
+    "fully_connected": _emit_fully_connected,
+    "add": _plain("ADD", "AddOptions", _act_field),
+    "sub": _plain("SUB", "SubOptions", _act_field),
+    "mul": _plain("MUL", "MulOptions", _act_field),
+    "minimum": _plain("MINIMUM", "MaximumMinimumOptions"),
+    "maximum": _plain("MAXIMUM", "MaximumMinimumOptions"),
+    "average_pool2d": emit_average_pool,
+    "max_pool2d": emit_max_pool,
+    "mean": _reducer("MEAN"),
+    "sum": _reducer("SUM"),
+    "reduce_max": _reducer("REDUCE_MAX"),
+    "softmax": _plain("SOFTMAX", "SoftmaxOptions", _attribute("beta", "beta")),
+    "log_softmax": _plain("LOG_SOFTMAX", "LogSoftmaxOptions"),
+    "logistic": _plain("LOGISTIC"),
+    "tanh": _plain("TANH"),
+    "relu": _plain("RELU"),
+    "relu6": _plain("RELU6"),
+    "relu_n1_to_1": _plain("RELU_N1_TO_1", fixed_version=1),
+    "hard_swish": _plain("HARD_SWISH", "HardSwishOptions", fixed_version=1),
+    "elu": _plain("ELU", fixed_version=1),
+    "leaky_relu": _plain("LEAKY_RELU", "LeakyReluOptions", _attribute("alpha", "alpha")),
+    "prelu": _plain("PRELU", fixed_version=1),
+    "quantize": _plain("QUANTIZE", "QuantizeOptions"),
+    "dequantize": _plain("DEQUANTIZE", "DequantizeOptions", fixed_version=3),
+    "cast": _plain("CAST", "CastOptions", _cast_fields, fixed_version=1),
+    "reshape": _emit_reshape,
+    "squeeze": _plain(
+        "SQUEEZE", "SqueezeOptions", lambda node: {"squeezeDims": list(node.op.attributes()["axes"])}, fixed_version=1
+    ),
+    "expand_dims": _with_constants("EXPAND_DIMS", "ExpandDimsOptions", _attribute("axis", "axis")),
+    "pad": _emit_pad,
+    "transpose": _with_constants("TRANSPOSE", "TransposeOptions", _attribute("perm", "perm")),
+    "concatenation": _plain(
+        "CONCATENATION", "ConcatenationOptions", lambda node: {**_attribute("axis", "axis")(node), **_act_field(node)}
+    ),
+    "slice": _with_constants(
+        "SLICE",
+        "SliceOptions",
+        lambda node: {"begin": node.op.attributes()["begin"], "size": node.op.attributes()["size"]},
+    ),
+    "strided_slice": _emit_strided_slice,
+    "split": _emit_split,
+    "pack": _plain("PACK", "PackOptions", _axis_and_count("valuesCount", lambda node: len(node.inputs))),
+    "unpack": _plain("UNPACK", "UnpackOptions", _axis_and_count("num", lambda node: len(node.outputs))),
+    "gather": _plain(
+        "GATHER",
+        "GatherOptions",
+        lambda node: {"axis": node.op.attributes()["axis"], "batchDims": node.op.attributes()["batch_dims"]},
+    ),
+    "resize_nearest": _resize("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions"),
+    "resize_bilinear": _resize("RESIZE_BILINEAR", "ResizeBilinearOptions"),
+    "arg_max": _with_constants(
+        "ARG_MAX",
+        "ArgMaxOptions",
+        _attribute("axis", "axis"),
+        lambda node: {"outputType": _tensor_type(node["y"].dtype)},
+    ),
+    "shape": _plain("SHAPE", "ShapeOptions", lambda node: {"outType": _tensor_type(node["y"].dtype)}, fixed_version=1),
+    "read_variable": _emit_read_variable,
+    "assign_variable": _emit_assign_variable,
+}

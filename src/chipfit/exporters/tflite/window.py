@@ -1,0 +1,130 @@
+"""Convolutions and pools. TensorFlow Lite knows only SAME and VALID: other padding becomes an operator of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chipfit.errors import ChipfitError
+from chipfit.exporters.tflite.writer import ModelWriter, schema
+from chipfit.graph import DType, Node, Quant, TensorType
+from chipfit.ops._window import same_pads
+
+ACTIVATIONS = {"none": "NONE", "relu": "RELU", "relu6": "RELU6", "relu_n1_to_1": "RELU_N1_TO_1"}
+
+
+def activation(node: Node) -> int:
+    return getattr(schema.ActivationFunctionType, ACTIVATIONS[node.op.attributes()["act"]])
+
+
+def emit_conv(writer: ModelWriter, node: Node) -> None:
+    w = node["w"]
+    grouped = w.shape[3] != node["x"].shape[3]
+    source, padding = _padded_input(writer, node, (w.shape[1], w.shape[2]), "PAD")
+    _emit_weighted(
+        writer, node, "CONV_2D", "Conv2DOptions", source, {"padding": padding}, 6 if grouped else _conv_version(node)
+    )
+
+
+def emit_depthwise_conv(writer: ModelWriter, node: Node) -> None:
+    w = node["w"]
+    source, padding = _padded_input(writer, node, (w.shape[1], w.shape[2]), "PAD")
+    fields = {"padding": padding, "depthMultiplier": w.shape[3] // node["x"].shape[3]}
+    _emit_weighted(writer, node, "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", source, fields, _conv_version(node))
+
+
+def emit_max_pool(writer: ModelWriter, node: Node) -> None:
+    kernel = node.op.attributes()["kernel"]
+    _emit_pool(writer, node, "MAX_POOL_2D", *_padded_input(writer, node, kernel, "PADV2"))
+
+
+def emit_average_pool(writer: ModelWriter, node: Node) -> None:
+    """Borders don't count in an average: padding that is neither SAME nor VALID cannot be said."""
+    kernel = node.op.attributes()["kernel"]
+    padding = _padding(node, kernel)
+    if padding is None:
+        raise ChipfitError(
+            "O002",
+            f"average_pool2d '{node.name}' has the padding {list(node.op.attributes()['pad'])}, which is neither SAME "
+            "nor VALID: it has no .tflite form",
+        )
+    _emit_pool(writer, node, "AVERAGE_POOL_2D", writer.main.tensor(node["x"]), padding)
+
+
+def _conv_version(node: Node) -> int:
+    if node["x"].dtype is DType.INT8:
+        return 3
+    return 1 if node.op.attributes()["dilation"] == (1, 1) else 2
+
+
+def _emit_weighted(
+    writer: ModelWriter, node: Node, builtin: str, options: str, source: int, fields: dict[str, Any], version: int
+) -> None:
+    main, a = writer.main, node.op.attributes()
+    inputs = [source, main.tensor(node["w"]), *_bias(writer, node)]
+    fields = {
+        **fields,
+        **_strides(node),
+        "dilationHFactor": a["dilation"][0],
+        "dilationWFactor": a["dilation"][1],
+    }
+    main.emit(builtin, inputs, [main.tensor(node["y"])], options, fields, version)
+
+
+def _bias(writer: ModelWriter, node: Node) -> list[int]:
+    """LiteRT refuses integer convolutions without a bias: zeros stand for an absent one."""
+    main, bias = writer.main, node.get("b")
+    if bias is not None:
+        return [main.tensor(bias)]
+    x, w, y = node["x"], node["w"], node["y"]
+    if x.dtype.is_float:
+        return []
+    scales = tuple(float(np.float32(x.q.s * s)) for s in w.q.scale)
+    quant = Quant(scales, (0,) * len(scales), None if w.q.axis is None else 0)
+    return [main.constant(f"{node.name}/bias", np.zeros(y.shape[3], np.int32), quant)]
+
+
+def _emit_pool(writer: ModelWriter, node: Node, builtin: str, source: int, padding: int) -> None:
+    height, width = node.op.attributes()["kernel"]
+    fields = {"padding": padding, "filterHeight": height, "filterWidth": width, **_strides(node)}
+    version = 2 if node["x"].dtype is DType.INT8 else 1
+    writer.main.emit(builtin, [source], [writer.main.tensor(node["y"])], "Pool2DOptions", fields, version)
+
+
+def _strides(node: Node) -> dict[str, Any]:
+    height, width = node.op.attributes()["stride"]
+    return {"strideH": height, "strideW": width, "fusedActivationFunction": activation(node)}
+
+
+def _padding(node: Node, kernel: tuple[int, int]) -> int | None:
+    """The schema's SAME or VALID, None where the padding is neither."""
+    a = node.op.attributes()
+    top, left, bottom, right = a["pad"]
+    if (top, left, bottom, right) == (0, 0, 0, 0):
+        return schema.Padding.VALID
+    _, height, width, _ = node["x"].shape
+    dilation = a.get("dilation", (1, 1))
+    same_h = same_pads(height, kernel[0], a["stride"][0], dilation[0])
+    same_w = same_pads(width, kernel[1], a["stride"][1], dilation[1])
+    return schema.Padding.SAME if ((top, bottom), (left, right)) == (same_h, same_w) else None
+
+
+def _padded_input(writer: ModelWriter, node: Node, kernel: tuple[int, int], builtin: str) -> tuple[int, int]:
+    """The tensor to read and SAME or VALID. An own PAD (zeros) or PADV2 (least element) goes before where needed."""
+    main, x = writer.main, node["x"]
+    source, padding = main.tensor(x), _padding(node, kernel)
+    if padding is not None:
+        return source, padding
+    top, left, bottom, right = node.op.attributes()["pad"]
+    n, height, width, channels = x.shape
+    type_ = TensorType((n, height + top + bottom, width + left + right, channels), x.dtype, x.type.quant)
+    padded = main.activation(f"{node.name}/padded", type_)
+    pads = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
+    inputs = [source, main.constant(f"{node.name}/pads", pads)]
+    if builtin == "PADV2":
+        least = np.finfo(np.float32).min if x.dtype.is_float else x.dtype.range[0]
+        inputs.append(main.constant(f"{node.name}/least", np.array([least], x.dtype.numpy), x.type.quant))
+    options = {"PAD": "PadOptions", "PADV2": "PadV2Options"}[builtin]
+    main.emit(builtin, inputs, [padded], options, {}, 2 if x.dtype is DType.INT8 else 1)
+    return padded, schema.Padding.VALID

@@ -1,0 +1,195 @@
+"""A model under construction: tensors, buffers, operator codes, and the flatbuffer made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import flatbuffers
+import numpy as np
+
+from chipfit.graph import Array, DType, Graph, Quant, TensorType, Value, Variable
+
+#: the generated schema is untyped: fields are set by the names of the schema
+schema: Any = import_module("ai_edge_litert.schema_py_generated")
+
+SCHEMA_VERSION = 3
+BUFFER_ALIGNMENT = 16
+ABSENT = -1
+
+
+class _AlignedBuffer(schema.BufferT):
+    """A buffer whose bytes are aligned as the schema's ``force_align`` asks; the generated packer does not do it."""
+
+    def Pack(self, builder: Any) -> Any:  # noqa: N802 - overrides the generated method
+        if self.data is None:
+            return super().Pack(builder)
+        builder.Prep(BUFFER_ALIGNMENT, len(self.data))
+        data = builder.CreateByteVector(self.data)
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, data)
+        return schema.BufferEnd(builder)
+
+
+class SubgraphWriter:
+    """One subgraph: tensors are added when they are first named."""
+
+    def __init__(self, model: ModelWriter, name: str) -> None:
+        self._model = model
+        self._index: dict[Value, int] = {}
+        self._names: set[str] = set()
+        self.subgraph = schema.SubGraphT()
+        self.subgraph.name = name
+        self.subgraph.tensors = []
+        self.subgraph.operators = []
+        self.subgraph.inputs = []
+        self.subgraph.outputs = []
+
+    def reserve(self, names: Sequence[str]) -> None:
+        """Keep names for tensors that are still to come."""
+        self._names.update(names)
+
+    def tensor(self, value: Value | None) -> int:
+        """Index of a value, ABSENT for an optional input that is not there."""
+        if value is None:
+            return ABSENT
+        if value not in self._index:
+            self._index[value] = self._add(value.name, value.type, value.data)
+        return self._index[value]
+
+    def constant(self, name: str, data: Array, quant: Quant | None = None) -> int:
+        """A new constant that is not in the graph (an axis, a shape, paddings ...)."""
+        return self._add(self._unique(name), TensorType(tuple(data.shape), DType.of(data), quant), data)
+
+    def activation(self, name: str, type_: TensorType) -> int:
+        """A new tensor that is not in the graph."""
+        return self._add(self._unique(name), type_, None)
+
+    def resource(self, name: str) -> int:
+        """A new tensor that holds the handle of a variable."""
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type, tensor.buffer = self._unique(name), [], schema.TensorType.RESOURCE, 0
+        return self._append(tensor)
+
+    def emit(
+        self,
+        builtin: str,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        options: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        version: int = 1,
+    ) -> None:
+        """Append an operator. ``options`` names the schema's table, ``fields`` fills it."""
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._model.operator_code(builtin, version)
+        operator.inputs, operator.outputs = list(inputs), list(outputs)
+        if options is not None:
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+            operator.builtinOptions = getattr(schema, options + "T")()
+            for name, value in (fields or {}).items():
+                setattr(operator.builtinOptions, name, value)
+        self.subgraph.operators.append(operator)
+
+    def _unique(self, base: str) -> str:
+        name, n = base, 1
+        while name in self._names:
+            name, n = f"{base}_{n}", n + 1
+        self._names.add(name)
+        return name
+
+    def _add(self, name: str, type_: TensorType, data: Array | None) -> int:
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape = name, list(type_.shape)
+        tensor.type = getattr(schema.TensorType, type_.dtype.name)
+        tensor.buffer = self._model.buffer(data)
+        if type_.quant is not None:
+            tensor.quantization = _quantization(type_.quant)
+        return self._append(tensor)
+
+    def _append(self, tensor: Any) -> int:
+        self.subgraph.tensors.append(tensor)
+        return len(self.subgraph.tensors) - 1
+
+
+class ModelWriter:
+    """The whole model. Emitters use :attr:`main`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._codes: dict[tuple[str, int], int] = {}
+        self._empty_buffer = _AlignedBuffer()
+        self._model = schema.ModelT()
+        self._model.version = SCHEMA_VERSION
+        self._model.description = "chipfit"
+        self._model.operatorCodes = []
+        self._model.buffers = [self._empty_buffer]
+        self._model.subgraphs = []
+        self._handles: dict[str, int] = {}
+        self.main = self._new_subgraph(graph.name)
+        self.main.reserve([v.name for v in graph.values()])
+        self.main.subgraph.inputs = [self.main.tensor(v) for v in graph.inputs]
+
+    def declare_variables(self) -> None:
+        """A handle for each variable, and the subgraph that gives them their first elements."""
+        if not self._graph.variables:
+            return
+        setup = self._new_subgraph("initialize_variables")
+        index = len(self._model.subgraphs) - 1
+        self.main.emit("CALL_ONCE", [], [], "CallOnceOptions", {"initSubgraphIndex": index})
+        for variable in self._graph.variables.values():
+            handle = _emit_handle(setup, variable)
+            initial = setup.constant(f"{variable.name}/initial", variable.initial, variable.type.quant)
+            setup.emit("ASSIGN_VARIABLE", [handle, initial], [], "AssignVariableOptions")
+            self._handles[variable.name] = _emit_handle(self.main, variable)
+
+    def handle(self, variable: str) -> int:
+        """The main subgraph's tensor that holds the variable's handle."""
+        return self._handles[variable]
+
+    def buffer(self, data: Array | None) -> int:
+        """Index of a buffer with these elements; 0 is the empty one of all tensors without data."""
+        if data is None:
+            return 0
+        buffer = _AlignedBuffer()
+        buffer.data = np.ascontiguousarray(data, data.dtype.newbyteorder("<")).tobytes()
+        self._model.buffers.append(buffer)
+        return len(self._model.buffers) - 1
+
+    def operator_code(self, builtin: str, version: int) -> int:
+        key = (builtin, version)
+        if key not in self._codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode = getattr(schema.BuiltinOperator, builtin)
+            code.deprecatedBuiltinCode = min(code.builtinCode, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
+            code.version = version
+            self._model.operatorCodes.append(code)
+            self._codes[key] = len(self._model.operatorCodes) - 1
+        return self._codes[key]
+
+    def finish(self) -> bytes:
+        self.main.subgraph.outputs = [self.main.tensor(v) for v in self._graph.outputs]
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self._model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+    def _new_subgraph(self, name: str) -> SubgraphWriter:
+        writer = SubgraphWriter(self, name)
+        self._model.subgraphs.append(writer.subgraph)
+        return writer
+
+
+def _emit_handle(subgraph: SubgraphWriter, variable: Variable) -> int:
+    handle = subgraph.resource(f"{variable.name}/handle")
+    fields = {"container": "", "sharedName": variable.name}
+    subgraph.emit("VAR_HANDLE", [], [handle], "VarHandleOptions", fields)
+    return handle
+
+
+def _quantization(quant: Quant) -> Any:
+    table = schema.QuantizationParametersT()
+    table.scale = np.array(quant.scale, np.float32)
+    table.zeroPoint = np.array(quant.zero_point, np.int64)
+    table.quantizedDimension = quant.axis or 0
+    return table

@@ -1,0 +1,173 @@
+"""A compiled model: on a chip (an ELF, run on the emulator) or on the host (a shared library)."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chipfit.codegen.harness import RUN_END, proof_line
+from chipfit.codegen.project import read_manifest
+from chipfit.emulate import HostLibrary, MachineResult, run_elf
+from chipfit.errors import ChipfitError
+from chipfit.graph import Array
+from chipfit.report.data import MEASURED, CompileReport, LayerRun, RunReport, TensorInfo
+from chipfit.samples import SampleLike, as_samples
+from chipfit.targets import load_board
+
+ELF_NAME = "firmware.elf"
+DEFAULT_LIMIT = 20_000_000_000
+"""Instructions after which an emulated run is stopped."""
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A folder that :meth:`chipfit.Model.compile` wrote. ``manifest`` is its ``chipfit.json``."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @staticmethod
+    def open(folder: str | Path) -> Firmware:
+        """Raises ChipfitError P002 if the folder is not a compiled model."""
+        path = Path(folder)
+        return Firmware(path, read_manifest(path))
+
+    @property
+    def name(self) -> str:
+        return self.manifest["name"]
+
+    @property
+    def inputs(self) -> list[TensorInfo]:
+        return [_info(d) for d in self.manifest["inputs"]]
+
+    @property
+    def outputs(self) -> list[TensorInfo]:
+        return [_info(d) for d in self.manifest["outputs"]]
+
+    @property
+    def board(self) -> str:
+        return self.manifest["board"]
+
+    @property
+    def report(self) -> CompileReport:
+        """What the compiler said. Raises ChipfitError P002 if the folder does not tell."""
+        try:
+            return CompileReport.from_json(self.manifest["report"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ChipfitError("P002", f"{self.folder} has no report of its compilation", "compile it again") from error
+
+    def run(
+        self,
+        samples: SampleLike,
+        *,
+        max_instructions: int = DEFAULT_LIMIT,
+        progress: Callable[[int], None] | None = None,
+    ) -> RunReport:
+        """Run samples one after the other (state, if any, goes on from one to the next, starting fresh).
+
+        ``samples``: see :func:`chipfit.samples.as_samples`. ``progress``: called with instructions done so far.
+        Raises ChipfitError I001..I003 for inputs that do not fit, E001..E006 for what goes wrong on the chip.
+        """
+        chosen = as_samples(samples, self.inputs)
+        count = len(chosen)
+        stdin = b"".join(np.ascontiguousarray(a).tobytes() for sample in chosen for a in sample)
+        started = time.perf_counter()
+        if self.manifest["arch"] == "host":
+            return self._host_report(stdin, count, started)
+        return self._chip_report(stdin, count, started, max_instructions, progress)
+
+    def _host_report(self, stdin: bytes, samples: int, started: float) -> RunReport:
+        raw = run_on_host(self.folder / self.manifest["library"], stdin, samples, self._output_bytes())
+        return self._report(raw, samples, started, "shared library returned", "measured (host)", None)
+
+    def _chip_report(
+        self, stdin: bytes, samples: int, started: float, limit: int, progress: Callable[[int], None] | None
+    ) -> RunReport:
+        functions = [layer["function"] for layer in self.manifest["layers"]]
+        entry = f"{self.name}_run"
+        result = run_elf(
+            self.folder / ELF_NAME,
+            load_board(self.manifest["board_file"]),
+            stdin=stdin,
+            marks=[entry, *functions, RUN_END],
+            max_instructions=limit,
+            progress=progress,
+            stack_from=entry,
+        )
+        expected = proof_line(self.name, samples, zlib.crc32(result.output))
+        lines = result.console.strip().splitlines()
+        proof = lines[-1] if lines else ""
+        if result.exit_code != 0 or proof != expected:
+            raise ChipfitError(
+                "E005",
+                f"the program ended with exit code {result.exit_code} and '{proof}', expected '{expected}'",
+                "this is a bug of chipfit: please report it with the model",
+            )
+        return self._report(result.output, samples, started, proof, MEASURED, result)
+
+    def _report(
+        self, raw: bytes, samples: int, started: float, proof: str, how: str, result: MachineResult | None
+    ) -> RunReport:
+        counts = {m.name: m for m in result.marks} if result else {}
+        runs = max(samples, 1)
+        layers = tuple(
+            LayerRun(d["name"], d["op"], d["kernel"], _per_run(counts.get(d["function"]), runs), d["macs"])
+            for d in self.manifest["layers"]
+        )
+        total = sum(m.instructions for m in counts.values() if m.name != RUN_END) // runs if result else None
+        return RunReport(
+            model=self.name,
+            board=self.board,
+            core=self.manifest["core"],
+            samples=samples,
+            instructions=total,
+            macs=sum(layer.macs for layer in layers),
+            stack_bytes=result.stack_bytes if result else None,
+            layers=layers,
+            seconds=time.perf_counter() - started,
+            proof=proof,
+            how=how,
+            output_info=tuple(self.outputs),
+            outputs=_split(raw, self.outputs, samples),
+        )
+
+    def _output_bytes(self) -> int:
+        return sum(int(np.prod(o.shape)) * np.dtype(o.dtype).itemsize for o in self.outputs)
+
+
+def run_on_host(library: Path, stdin: bytes, samples: int, output_bytes: int) -> bytes:
+    """Raw outputs of ``samples`` runs of a host library, state fresh at the start."""
+    out = np.zeros(max(1, samples * output_bytes), np.uint8)
+    source = np.frombuffer(stdin or b"\0", np.uint8)
+    lib = HostLibrary(library)
+    if lib.call("chipfit_reset") != 0:
+        raise ChipfitError("E005", "the shared library could not be initialised")
+    lib.call("chipfit_run", source, out, samples, returns=None)
+    return out.tobytes()[: samples * output_bytes]
+
+
+def _per_run(mark: Any, runs: int) -> int | None:
+    return mark.instructions // runs if mark is not None else None
+
+
+def _info(data: Mapping[str, Any]) -> TensorInfo:
+    return TensorInfo(data["name"], tuple(data["shape"]), data["dtype"], data["scale"], data["zero_point"])
+
+
+def _split(raw: bytes, outputs: Sequence[TensorInfo], samples: int) -> tuple[Array, ...]:
+    """Raw bytes, sample by sample, as one array per output with a leading axis of samples."""
+    sizes = [int(np.prod(o.shape)) * np.dtype(o.dtype).itemsize for o in outputs]
+    table = np.frombuffer(raw, np.uint8).reshape(samples, sum(sizes))
+    arrays: list[Array] = []
+    at = 0
+    for info, size in zip(outputs, sizes, strict=True):
+        column = np.ascontiguousarray(table[:, at : at + size])
+        arrays.append(column.view(np.dtype(info.dtype)).reshape(samples, *info.shape))
+        at += size
+    return tuple(arrays)

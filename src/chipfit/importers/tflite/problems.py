@@ -1,0 +1,131 @@
+"""What cannot be imported: every offending operator with its tensors, all in one error, and what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chipfit.errors import ChipfitError
+from chipfit.importers.tflite.model import OperatorRecord, TensorRecord
+
+_MOST_CONSTANTS = 4
+_MOST_ADVICE = 8
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why one operator cannot be compiled. ``code``: O001 (unknown to chipfit) or O002 (not with these options)."""
+
+    code: str
+    text: str
+    hint: str = ""
+
+
+def raise_problems(problems: Sequence[Problem]) -> None:
+    """One ChipfitError with all of them: O001 if any operator is unknown to chipfit, else O002. None: nothing."""
+    if not problems:
+        return
+    code = min(p.code for p in problems)
+    hints = list(dict.fromkeys(p.hint for p in problems if p.hint))
+    if len(hints) > _MOST_ADVICE:
+        hints = [*hints[:_MOST_ADVICE], f"... and {len(hints) - _MOST_ADVICE} more pieces of advice"]
+    hint = hints[0] if len(hints) == 1 else "\n".join(f"* {h}" for h in hints)
+    if len(problems) == 1:
+        raise ChipfitError(code, problems[0].text, hint)
+    lines = "\n".join(f"  {p.text}" for p in problems)
+    raise ChipfitError(code, f"{len(problems)} operators cannot be compiled:\n{lines}", hint)
+
+
+def unknown_operator(record: OperatorRecord, tensors: Sequence[TensorRecord]) -> Problem:
+    """An operator that chipfit has no implementation of."""
+    inputs = [tensors[i] for i in record.inputs if i >= 0]
+    constants = [t for t in inputs if t.data is not None]
+    shown = [t for t in inputs if t.data is None or len(constants) <= _MOST_CONSTANTS]
+    listed = ", ".join(map(str, shown)) or "nothing"
+    if len(shown) < len(inputs):
+        listed += f" and {len(inputs) - len(shown)} constants"
+    outputs = ", ".join(str(tensors[i]) for i in record.outputs) or "nothing"
+    text = f"{record.title} version {record.version} (operator {record.index}): {listed} -> {outputs}"
+    return Problem("O001", text, _advice(record))
+
+
+def _advice(record: OperatorRecord) -> str:
+    if record.builtin == "CUSTOM" and record.custom.startswith("Flex"):
+        what = (
+            "without tf.lite.OpsSet.SELECT_TF_OPS, so that the converter uses builtin operators or names what it cannot"
+        )
+        return f"CUSTOM '{record.custom}': convert the model {what}"
+    advice = _ADVICE.get(record.builtin)
+    if advice is None and record.builtin.startswith("STABLEHLO_"):
+        advice = "convert the model to TensorFlow Lite's own builtin operators, not to StableHLO"
+    return f"{record.title}: {advice or _DEFAULT}"
+
+
+_DEFAULT = "replace the layer by one of `chipfit op list`, or move it out of the model into the application"
+_UNROLL = "export the model with the layer unrolled (Keras: unroll=True), or use a convolutional streaming model"
+_RECIPROCAL = "divide by a constant as a multiplication by its reciprocal (MUL); fold it into the layer before"
+_OUTSIDE = "end the model before it and do this step in the application"
+_CONTROL = "export a model without branches and loops (fixed conditions, unrolled loops)"
+_DYNAMIC = "export the model with static shapes, so that the converter folds it to a constant"
+_TABLE = "use a ReLU, ReLU6, hard swish, sigmoid or tanh activation instead"
+_LOOKUP = "do the lookup in the application and pass numbers to the model"
+_TRAINING = "export the model for inference: this operator belongs to training"
+
+#: builtin operator -> the nearest thing the user can do
+_ADVICE: dict[str, str] = {
+    "CUSTOM": "only builtin operators can be compiled; express it with them, or do this step in the application",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _UNROLL,
+    "BIDIRECTIONAL_SEQUENCE_LSTM": _UNROLL,
+    "UNIDIRECTIONAL_SEQUENCE_RNN": _UNROLL,
+    "BIDIRECTIONAL_SEQUENCE_RNN": _UNROLL,
+    "LSTM": _UNROLL,
+    "RNN": _UNROLL,
+    "SVDF": "train it as a depthwise and a pointwise convolution over time, which are the same filter",
+    "DIV": _RECIPROCAL,
+    "FLOOR_DIV": _RECIPROCAL,
+    "TRANSPOSE_CONV": "use RESIZE_NEAREST_NEIGHBOR and a CONV_2D (Keras: UpSampling2D, Conv2D)",
+    "CONV_3D": "use CONV_2D over two of the axes",
+    "CONV_3D_TRANSPOSE": "use RESIZE_NEAREST_NEIGHBOR and CONV_2D over two of the axes",
+    "BATCH_MATMUL": "use a Dense layer where one factor is a constant",
+    "GELU": _TABLE,
+    "EXP": _TABLE,
+    "RELU_0_TO_1": "use ReLU6",
+    "MIRROR_PAD": "use zero padding (PAD)",
+    "SPACE_TO_BATCH_ND": "convert with a current converter, which makes a dilated convolution of it",
+    "BATCH_TO_SPACE_ND": "convert with a current converter, which makes a dilated convolution of it",
+    "SPACE_TO_DEPTH": "use a convolution with kernel and stride of the block size",
+    "DEPTH_TO_SPACE": "use RESIZE_NEAREST_NEIGHBOR and a CONV_2D",
+    "REDUCE_MIN": "negate before and after a REDUCE_MAX (MUL by -1)",
+    "ARG_MIN": "negate the input (MUL by -1) and use ARG_MAX",
+    "NEG": "use MUL by -1, or fold the sign into the weights",
+    "SQUARE": "multiply the tensor by itself (MUL)",
+    "SQUARED_DIFFERENCE": "use SUB, then MUL of the result by itself",
+    "GATHER_ND": "use GATHER along one axis, or end the model before it and do this step in the application",
+    "L2_NORMALIZATION": _OUTSIDE,
+    "TOPK_V2": _OUTSIDE,
+    "NON_MAX_SUPPRESSION_V4": _OUTSIDE,
+    "NON_MAX_SUPPRESSION_V5": _OUTSIDE,
+    "RFFT2D": "compute the spectrum in the application (e.g. with CMSIS-DSP) and pass it to the model",
+    "IF": _CONTROL,
+    "WHILE": _CONTROL,
+    "CALL": _CONTROL,
+    "RANK": _DYNAMIC,
+    "RANGE": _DYNAMIC,
+    "FILL": _DYNAMIC,
+    "TILE": "use broadcasting of ADD or MUL, or CONCATENATION of the tensor with itself",
+    "BROADCAST_TO": "leave it out: ADD, SUB, MUL, MINIMUM and MAXIMUM broadcast by themselves",
+    "BROADCAST_ARGS": _DYNAMIC,
+    "ZEROS_LIKE": _DYNAMIC,
+    "FAKE_QUANT": "convert the quantization-aware model with the converter, which turns it into integer tensors",
+    "DENSIFY": "convert the model without sparsity: chipfit skips zero channels by itself",
+    "EMBEDDING_LOOKUP": "use GATHER with constant rows",
+    "EMBEDDING_LOOKUP_SPARSE": _LOOKUP,
+    "HASHTABLE": _LOOKUP,
+    "HASHTABLE_FIND": _LOOKUP,
+    "HASHTABLE_IMPORT": _LOOKUP,
+    "HASHTABLE_LOOKUP": _LOOKUP,
+    "HASHTABLE_SIZE": _LOOKUP,
+    "RANDOM_STANDARD_NORMAL": _TRAINING,
+    "RANDOM_UNIFORM": _TRAINING,
+    "MULTINOMIAL": _TRAINING,
+}

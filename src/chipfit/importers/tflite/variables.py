@@ -1,0 +1,55 @@
+"""State that survives a run: variables by container and name, and their first elements from the CALL_ONCE subgraph."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chipfit.errors import ChipfitError
+from chipfit.graph import Array, TensorType, Value, Variable
+from chipfit.importers.tflite.model import ModelFile, damaged
+
+
+class Variables:
+    """All variables of a model file. Subgraphs share them."""
+
+    def __init__(self, file: ModelFile) -> None:
+        self.file = file
+        self._names: dict[tuple[str, str], str] = {}
+        self._types: dict[str, TensorType] = {}
+        self._initial: dict[str, Array] = {}
+
+    def declare(self, container: str, shared_name: str) -> str:
+        """The name in the graph of a variable that a VAR_HANDLE names."""
+        key = (container, shared_name)
+        if key not in self._names:
+            base = shared_name or "variable"
+            taken = set(self._names.values())
+            self._names[key] = base if base not in taken else f"{base}_{len(taken)}"
+        return self._names[key]
+
+    def use(self, name: str, value: Value) -> None:
+        """A value is read from the variable or assigned to it: the first one says what type the variable has."""
+        known = self._types.setdefault(name, value.type)
+        if (known.shape, known.dtype) != (value.shape, value.dtype):
+            raise ChipfitError(
+                "O002",
+                f"variable '{name}' is {known} and also {value.type} ('{value.name}')",
+                "export the model so that a variable keeps its shape and type",
+            )
+
+    def initialize(self, name: str, data: Array) -> None:
+        """The elements that the variable starts from."""
+        self._initial[name] = data
+
+    def finish(self) -> dict[str, Variable]:
+        """The graph's variables. One that is never set starts from zero, as in TFLite Micro."""
+        return {name: Variable(name, type_, self._start(name, type_)) for name, type_ in self._types.items()}
+
+    def _start(self, name: str, type_: TensorType) -> Array:
+        data = self._initial.get(name)
+        if data is None:
+            zero = 0 if type_.quant is None or len(type_.quant.zero_point) > 1 else type_.q.zp
+            return np.full(type_.shape, zero, type_.dtype.numpy)
+        if data.shape != type_.shape or data.dtype != type_.dtype.numpy:
+            raise damaged(f"variable '{name}' is {type_} and starts as {data.dtype}{list(data.shape)}")
+        return data

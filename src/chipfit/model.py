@@ -1,0 +1,104 @@
+"""A model as a user holds it: loaded, looked at, compiled, run, verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chipfit.build import STACK_BYTES, compile_graph
+from chipfit.firmware import Firmware
+from chipfit.graph import Array, Graph
+from chipfit.importers import load_graph, read_file
+from chipfit.interpret import evaluate, initial_state
+from chipfit.ops import op_of
+from chipfit.passes import PIPELINE
+from chipfit.report.data import TensorInfo, VerifyReport
+from chipfit.samples import SampleLike, Samples, as_samples, random_samples
+from chipfit.targets import Board
+
+
+def load(source: str | Path | bytes, *, name: str | None = None) -> Model:
+    """Read a model file (``.tflite``), or its bytes.
+
+    Raises ChipfitError F001..F005 for files that cannot be read, O001 and O002 for what cannot be compiled.
+    """
+    data = source if isinstance(source, bytes) else read_file(Path(source))
+    graph = load_graph(data, name=name or ("model" if isinstance(source, bytes) else Path(source).stem))
+    report = PIPELINE.run(graph)
+    return Model(graph, report.summary(), data)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A verified graph after the pipeline. ``passes``: the passes that changed it, each with what it did."""
+
+    graph: Graph
+    passes: tuple[str, ...] = ()
+    source: bytes | None = None
+    """The file it was loaded from: what foreign interpreters run."""
+
+    @property
+    def name(self) -> str:
+        return self.graph.name
+
+    @property
+    def inputs(self) -> list[TensorInfo]:
+        return [TensorInfo.of(v) for v in self.graph.inputs]
+
+    @property
+    def outputs(self) -> list[TensorInfo]:
+        return [TensorInfo.of(v) for v in self.graph.outputs]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one run."""
+        return sum(op_of(node).macs(node) for node in self.graph.nodes)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether any layer computes on real numbers: then outputs are compared within a tolerance."""
+        converting = ("quantize", "dequantize", "cast")
+        return any(v.dtype.is_float for n in self.graph.nodes if n.op.name not in converting for v in n.outputs)
+
+    def samples(self, count: int, seed: int = 0) -> list[tuple[Array, ...]]:
+        """Seeded random samples over the whole range of the inputs."""
+        return random_samples(self.inputs, count, seed)
+
+    def run(self, *inputs: Array) -> tuple[Array, ...]:
+        """One run of the reference, state fresh."""
+        return evaluate(self.graph, inputs)
+
+    def run_samples(self, samples: Samples) -> tuple[Array, ...]:
+        """The reference over samples in order (state goes on): one array per output with a leading axis of samples."""
+        state = initial_state(self.graph)
+        rows = [evaluate(self.graph, sample, state) for sample in samples]
+        return tuple(np.stack([row[i] for row in rows]) for i in range(len(self.graph.outputs)))
+
+    def compile(
+        self,
+        board: str | Board = "host",
+        folder: str | Path | None = None,
+        *,
+        cc: str | None = None,
+        stack_bytes: int = STACK_BYTES,
+        force: bool = False,
+    ) -> Firmware:
+        """Generate C for a board, compile it, and write both to ``folder`` (default: ``<model>-<board>``).
+
+        Raises ChipfitError M001 if it does not fit the board, P001 if the folder is not chipfit's.
+        """
+        path = Path(folder) if folder is not None else None
+        return compile_graph(self.graph, board, path, cc=cc, stack_bytes=stack_bytes, force=force, passes=self.passes)
+
+    def verify(self, samples: SampleLike | int = 32, **options: Any) -> VerifyReport:
+        """Hold every execution against the reference: see :func:`chipfit.verify`.
+
+        ``samples``: arrays, or a number of seeded random ones.
+        """
+        from chipfit.verification import verify
+
+        chosen = self.samples(samples) if isinstance(samples, int) else as_samples(samples, self.inputs)
+        return verify(self, chosen, **options)

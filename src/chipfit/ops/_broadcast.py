@@ -1,0 +1,148 @@
+"""Operators on two tensors of different shapes: numpy's broadcasting, collapsed to the fewest loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from chipfit.errors import ChipfitError
+from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
+from chipfit.ops._base import Call, Op, Port, float_type, int8_type, make_node
+
+Params = dict[str, int | float | tuple[int, ...]]
+
+OUTER = 5
+"""Loops around the innermost one that the C kernels have (``CF_OUTER``)."""
+
+
+def broadcast_shape(node: Node, a: str, b: str) -> Shape:
+    va, vb = node[a], node[b]
+    try:
+        return tuple(np.broadcast_shapes(va.shape, vb.shape))
+    except ValueError:
+        raise ChipfitError(
+            "G003",
+            f"{node.op.name}: '{va.name}' {va.type} and '{vb.name}' {vb.type} cannot be broadcast to one shape",
+        ) from None
+
+
+@dataclass(frozen=True)
+class Loops:
+    """The loops over an output and how far each moves in the two operands, outermost first, innermost last."""
+
+    sizes: tuple[int, ...]
+    a: tuple[int, ...]
+    b: tuple[int, ...]
+
+    def params(self) -> Params:
+        """As fields of the C structs: the innermost loop by itself, the others as arrays."""
+        pad = OUTER - (len(self.sizes) - 1)
+        outer = self.sizes[:-1]
+        return {
+            "rows": prod(outer),
+            "n": self.sizes[-1],
+            "a_step": self.a[-1],
+            "b_step": self.b[-1],
+            "outer": (1,) * pad + outer,
+            "a_outer": (0,) * pad + self.a[:-1],
+            "b_outer": (0,) * pad + self.b[:-1],
+        }
+
+
+def collapse(a: Shape, b: Shape) -> Loops:
+    """Merge neighbouring axes in which both operands go on, or the same one stands still."""
+    rank = max(len(a), len(b))
+    a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
+    merged: list[tuple[int, bool, bool]] = []
+    for m, n in zip(a, b, strict=True):
+        if m == n == 1:
+            continue
+        moves = (m == max(m, n), n == max(m, n))
+        if merged and merged[-1][1:] == moves:
+            merged[-1] = (merged[-1][0] * max(m, n), *moves)
+        else:
+            merged.append((max(m, n), *moves))
+    merged = merged or [(1, True, True)]
+    steps_a, steps_b, step_a, step_b = [0] * len(merged), [0] * len(merged), 1, 1
+    for i in reversed(range(len(merged))):
+        size, moves_a, moves_b = merged[i]
+        if moves_a:
+            steps_a[i], step_a = step_a, step_a * size
+        if moves_b:
+            steps_b[i], step_b = step_b, step_b * size
+    return Loops(tuple(size for size, _, _ in merged), tuple(steps_a), tuple(steps_b))
+
+
+def loops_of(node: Node, a: str, b: str) -> Loops:
+    loops = collapse(node[a].shape, node[b].shape)
+    if len(loops.sizes) > OUTER + 1:
+        raise ChipfitError(
+            "O002",
+            f"{node.op.name} '{node.name}': {node[a].type} and {node[b].type} need {len(loops.sizes)} loops, "
+            f"{OUTER + 1} can be compiled",
+            "reshape the operands so that fewer broadcast axes alternate",
+        )
+    return loops
+
+
+class Binary(Op):
+    """Base of operators on a and b."""
+
+    inputs = ("a", "b")
+
+    def infer(self, node: Node) -> Sequence[Shape]:
+        return [broadcast_shape(node, "a", "b")]
+
+
+def broadcast_call(node: Node, params: Params, struct: str | None = None, a: str = "a", b: str = "b") -> Call:
+    """The call of a kernel that runs the collapsed loops: both operands, the output, loops and ``params``."""
+    return Call([Port(a), Port(b), Port("y")], {**loops_of(node, a, b).params(), **params}, struct)
+
+
+PAIRS: tuple[tuple[Shape, Shape], ...] = (
+    ((1,), (1,)),
+    ((2, 3, 5, 7), (2, 3, 5, 7)),
+    ((1, 3, 1, 5), (2, 1, 4, 5)),
+    ((1, 4, 3, 8), (8,)),
+    ((5,), (1, 2, 3, 5)),
+    ((1, 4, 3, 8), (1, 1, 1, 8)),
+    ((1, 1, 1, 6), (1, 4, 3, 6)),
+    ((1, 4, 3, 8), (1, 1)),
+    ((1,), (3, 11)),
+    ((2, 1, 3, 1, 2), (1, 4, 1, 5, 1)),
+    ((3, 1), (1, 7)),
+)
+"""Shapes for samples: equal, one number, one row, alternating axes, rank 5."""
+
+
+def binary_samples(
+    rng: np.random.Generator, op: Op, result_scale: float = 1.0, same_quant: bool = False
+) -> Iterator[Node]:
+    """int8 and float32 nodes over :data:`PAIRS`, each also with a constant on one side.
+
+    ``result_scale``: about how much larger the results are than the operands (in units of their scales).
+    """
+    for i, (a_shape, b_shape) in enumerate(PAIRS):
+        a, b = int8_type(rng, *a_shape), int8_type(rng, *b_shape)
+        if same_quant:
+            b = int8_type(rng, *b_shape, scale=a.q.s, zero_point=a.q.zp)
+        wide = max(a.q.s, b.q.s) * result_scale * float(rng.uniform(0.6, 2.0))
+        y = a.q if same_quant else Quant.per_tensor(wide, int(rng.integers(-128, 128)))
+        constant = rng.integers(-128, 128, (a_shape, b_shape)[i % 2], dtype=np.int8)
+        yield make_node(op, {"a": a, "b": b}, (DType.INT8, y))
+        mixed = {"a": (a, constant), "b": b} if i % 2 == 0 else {"a": a, "b": (b, constant)}
+        yield make_node(op, mixed, (DType.INT8, y))
+        yield make_node(op, {"a": float_type(*a_shape), "b": float_type(*b_shape)}, (DType.FLOAT32, None))
+        constant_f = rng.normal(0, 2, a_shape).astype(np.float32)
+        yield make_node(op, {"a": constant_f, "b": float_type(*b_shape)}, (DType.FLOAT32, None))
+
+
+def int32_samples(rng: np.random.Generator, op: Op) -> Iterator[Node]:
+    for a_shape, b_shape in PAIRS[:4]:
+        a, b = TensorType(a_shape, DType.INT32), TensorType(b_shape, DType.INT32)
+        yield make_node(op, {"a": a, "b": b}, (DType.INT32, None))
+        constant: Array = rng.integers(-1000, 1000, b_shape, dtype=np.int32)
+        yield make_node(op, {"a": a, "b": constant}, (DType.INT32, None))

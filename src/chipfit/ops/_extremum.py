@@ -1,0 +1,27 @@
+"""What MINIMUM and MAXIMUM share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from chipfit.graph import DType, Node
+from chipfit.ops._base import Call, Op
+from chipfit.ops._broadcast import Binary, binary_samples, broadcast_call, int32_samples
+from chipfit.ops._types import require_one_type
+
+
+class Extremum(Binary):
+    """Base: the stored elements are compared, whatever their scales."""
+
+    def check(self, node: Node) -> None:
+        require_one_type(node, DType.INT8, DType.FLOAT32, DType.INT32)
+
+    def call(self, node: Node) -> Call:
+        return broadcast_call(node, {}, "cf_broadcast_params")
+
+
+def extremum_samples(rng: np.random.Generator, op: Op) -> Iterator[Node]:
+    yield from binary_samples(rng, op, same_quant=True)
+    yield from int32_samples(rng, op)

@@ -1,0 +1,172 @@
+"""Requantization in few instructions, proven equal to TFLite's double rounding at compile time.
+
+TFLite scales an accumulator by a multiplier with two roundings, adds a zero point and clamps. As a function of the
+accumulator this is a staircase with at most 255 steps: it never falls. So does each cheap form below. Two staircases
+are equal if each of their steps is at the same accumulator, which 255 comparisons per channel decide: a proof, no test.
+
+All forms start from ``A = k * acc + c`` (``c`` is where the accumulator starts, so it costs nothing; ``k`` comes from
+weights that are stored multiplied by it, which gives ``c`` fraction bits to place the steps with):
+
+* one line:   ``y = saturate8((A * m >> 32) >> s)``: two instructions. Double rounding treats positive and negative
+  results differently, so one line fits one side only: layers whose activation clamps the other side.
+* two lines:  ``A -= j`` where A is negative, then ``y = saturate8(((A * m >> 32) + r) >> s)``: four instructions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Int = npt.NDArray[np.int64]
+
+_TRIES = 64
+"""Multipliers around the exact one that are tried, to each side."""
+
+_LIMIT = 1 << 31
+
+
+@dataclass(frozen=True)
+class Staircase:
+    """One output channel: multiplier, shift, zero point, clamp, and the accumulators that can occur."""
+
+    m: int
+    shift: int
+    zero: int
+    low: int
+    high: int
+    acc_min: int
+    acc_max: int
+
+    @property
+    def scale(self) -> float:
+        return self.m * 2.0 ** (self.shift - 31)
+
+    def steps(self) -> tuple[Int, Int]:
+        """``(v, t)``: output values above ``low``, and for each the least accumulator that reaches it."""
+        values = np.arange(self.low + 1, self.high + 1, dtype=np.int64)
+        right, left = max(-self.shift, 0), max(self.shift, 0)
+        result = values - self.zero
+        # the least high product that rounds to `result`: halves go away from zero
+        half = (1 << right) // 2
+        product = result * (1 << right) - half + ((result <= 0) & (right > 0))
+        least = -((-(product * (1 << 31) - (1 << 30))) // self.m)
+        return values, -((-least) // (1 << left))
+
+
+@dataclass(frozen=True)
+class Line:
+    """``y = saturate8((A * m >> 32) >> s)``, ``A = k * acc + c``."""
+
+    m: int
+    c: int
+
+
+@dataclass(frozen=True)
+class TwoLines:
+    """``A = k * acc + c; if A < 0: A -= j; y = saturate8(((A * m >> 32) + r) >> s)``."""
+
+    m: int
+    c: int
+    j: int
+
+
+def common_shift(scales: list[float], k: int) -> int:
+    """The largest ``s`` with which every channel's multiplier fits 31 bits; negative if there is none."""
+    s = -1
+    while max(scales) * 2.0 ** (32 + s + 1) / k < _LIMIT - _TRIES - 1 and s < 24:
+        s += 1
+    return s
+
+
+def _provable(channel: Staircase, k: int) -> bool:
+    """Whether all that the proof computes stays inside 62 bits, and A inside 31."""
+    return (
+        channel.m >= 1 << 30
+        and -20 <= channel.shift <= 8
+        and max(abs(channel.acc_min), abs(channel.acc_max)) * k < 1 << 30
+        and channel.acc_min <= channel.acc_max
+    )
+
+
+def _multipliers(channel: Staircase, k: int, s: int) -> Iterator[Int]:
+    """Candidates in groups, the exact one and its neighbours first, then outwards."""
+    exact = round(channel.scale * 2.0 ** (32 + s) / k)
+    offsets = sorted(range(-_TRIES, _TRIES + 1), key=abs)
+    for first, last in ((0, 5), (5, 25), (25, len(offsets))):
+        candidates = np.array([exact + d for d in offsets[first:last]], np.int64)
+        yield candidates[(candidates > 0) & (candidates < _LIMIT)]
+
+
+def _interval(m: Int, level: Int, t: Int, k: int, low_acc: int, high_acc: int) -> tuple[Int, Int]:
+    """For each multiplier the least and greatest ``c`` for which ``A * m`` reaches each level exactly at its ``t``.
+
+    ``level``: what ``A * m`` must reach, in units of 1; steps outside of ``low_acc..high_acc`` cannot be seen and bind
+    only as far as they must stay outside.
+    """
+    need = -((-level[None, :]) // m[:, None])  # the least A that reaches each level
+    far = np.int64(1) << 40
+    before = np.minimum(t - 1, high_acc)  # the greatest accumulator that must not reach it
+    most = np.where(before >= low_acc, need - 1 - k * before, far).min(axis=1, initial=far)
+    after = np.maximum(t, low_acc)  # the least accumulator that must reach it
+    least = np.where(after <= high_acc, need - k * after, -far).max(axis=1, initial=-far)
+    return least, most
+
+
+def _pick(least: Int, most: Int) -> int | None:
+    """The index of the first candidate with a non-empty interval."""
+    good = np.flatnonzero(least <= most)
+    return int(good[0]) if len(good) else None
+
+
+def _middle(least: int, most: int) -> int:
+    """A number inside an interval whose unbounded sides are far away."""
+    far = 1 << 39
+    if least < -far:
+        return min(most, 0)
+    if most > far:
+        return max(least, 0)
+    return (least + most) // 2
+
+
+def fold_line(channel: Staircase, k: int, s: int) -> Line | None:
+    """The one-line form of a channel, or None if no multiplier near the exact one has a constant that fits."""
+    if not _provable(channel, k):
+        return None
+    values, t = channel.steps()
+    for m in _multipliers(channel, k, s):
+        least, most = _interval(m, values << (32 + s), t, k, channel.acc_min, channel.acc_max)
+        found = _pick(least, most)
+        if found is not None:
+            line = Line(int(m[found]), _middle(int(least[found]), int(most[found])))
+            return line if _fits(channel, k, line.c) else None
+    return None
+
+
+def _fits(channel: Staircase, k: int, *constants: int) -> bool:
+    return all(-_LIMIT <= k * acc + c < _LIMIT for acc in (channel.acc_min, channel.acc_max) for c in constants)
+
+
+def two_lines_rounding(zero: int, s: int) -> int:
+    """``r`` of the two-line form: half an output unit, and the zero point."""
+    return (zero << s) + ((1 << s) >> 1)
+
+
+def fold_two_lines(channel: Staircase, k: int, s: int) -> TwoLines | None:
+    """The two-line form of a channel, or None. ``0 <= c < k`` makes A negative exactly where the accumulator is."""
+    if not _provable(channel, k) or s < 1:
+        return None
+    values, t = channel.steps()
+    level = (values << (32 + s)) - (two_lines_rounding(channel.zero, s) << 32)
+    for m in _multipliers(channel, k, s):
+        least, most = _interval(m, level, t, k, max(channel.acc_min, 0), channel.acc_max)
+        least, most = np.maximum(least, 0), np.minimum(most, k - 1)
+        below_least, below_most = _interval(m, level, t, k, channel.acc_min, min(channel.acc_max, -1))
+        found = _pick(np.where(below_least <= below_most, least, k), most)
+        if found is not None:
+            above = _middle(int(least[found]), int(most[found]))
+            below = _middle(int(below_least[found]), int(below_most[found]))
+            return TwoLines(int(m[found]), above, above - below) if _fits(channel, k, above, below) else None
+    return None

@@ -1,0 +1,43 @@
+"""Operators on one element at a time: y[i] = f(x[i])."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from chipfit.graph import DType, Node, Quant, Shape
+from chipfit.ops._base import Call, Op, Port, float_type, int8_type, make_node
+from chipfit.ops._lookup import elements
+from chipfit.ops._types import require_one_type
+
+SHAPES: tuple[Shape, ...] = ((1,), (1, 257), (2, 3, 5, 7))
+
+
+class Unary(Op):
+    """Base: int8 through a table of 256 bytes, float32 through a kernel of the operator's own."""
+
+    def infer(self, node: Node) -> Sequence[Shape]:
+        return [node["x"].shape]
+
+    def check(self, node: Node) -> None:
+        require_one_type(node, DType.INT8, DType.FLOAT32)
+
+    def call(self, node: Node) -> Call:
+        return Call([Port("x"), Port("y")], {"n": elements(node["y"])})
+
+
+def unary_samples(rng: np.random.Generator, op: Op, *outputs: Quant) -> Iterator[Node]:
+    """Float nodes of several shapes, and int8 ones with random, tiny and large scales.
+
+    ``outputs``: the only quantizations that the output may have; none given: any.
+    """
+    for shape in SHAPES:
+        yield make_node(op, {"x": float_type(*shape)}, (DType.FLOAT32, None))
+    scales = [0.0004, 0.019, 0.0625, 0.5, 3.7, float(rng.uniform(0.005, 0.2))]
+    for i, scale in enumerate(scales):
+        x = int8_type(rng, *SHAPES[i % len(SHAPES)], scale=scale, zero_point=(-128, 127, 0, -1, 5, -77)[i])
+        random = Quant.per_tensor(scale * float(rng.uniform(0.4, 1.6)), int(rng.integers(-128, 128)))
+        yield make_node(op, {"x": x}, (DType.INT8, outputs[0] if outputs else random))
+        if not outputs:
+            yield make_node(op, {"x": x}, (DType.INT8, x.q))

@@ -1,0 +1,57 @@
+"""ADD."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from chipfit.graph import Node
+from chipfit.ops._activation import Activation
+from chipfit.ops._add import ADD_S8_KERNELS, AddLike
+from chipfit.ops._add_s8 import LEFT_SHIFT
+from chipfit.ops._base import Kernel, for_types, register
+from chipfit.ops._broadcast import binary_samples, int32_samples
+
+
+@register
+@dataclass(frozen=True)
+class Add(AddLike):
+    """y = act(a + b), with numpy's broadcasting. int8, float32, or int32 without quantization (wraps around).
+
+    Source: TFLite ADD; int8 (each operand scaled to a common scale with a rounding, then the result) as in
+    the TFLite Micro reference kernel (LiteRT's is equal). TFLite Micro ignores a fused
+    activation on int32; here, as in LiteRT, it is applied.
+    """
+
+    name: ClassVar[str] = "add"
+    sign: ClassVar[int] = 1
+
+    act: Activation = "none"
+
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        *ADD_S8_KERNELS,
+        Kernel("cf_add_f32", for_types("float32")),
+        Kernel("cf_add_s32", for_types("int32")),
+    )
+
+    @property
+    def activation(self) -> Activation:
+        return self.act
+
+    @staticmethod
+    def multipliers(a: float, b: float, y: float) -> tuple[float, float, float]:
+        """In double. Source: TFLite Micro ``CalculateOpDataAdd``."""
+        twice = 2 * max(a, b)
+        return a / twice, b / twice, twice / ((1 << LEFT_SHIFT) * y)
+
+    @classmethod
+    def samples(cls, rng: np.random.Generator) -> Iterator[Node]:
+        yield from binary_samples(rng, cls())
+        yield from binary_samples(rng, cls("relu"))
+        yield from binary_samples(rng, cls("relu6"))
+        yield from binary_samples(rng, cls("relu_n1_to_1"), 0.2)
+        yield from binary_samples(rng, cls(), same_quant=True)
+        yield from int32_samples(rng, cls())

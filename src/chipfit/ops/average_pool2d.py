@@ -1,0 +1,43 @@
+"""AVERAGE_POOL_2D."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from chipfit.fixedpoint import divide_round_away
+from chipfit.graph import Array, Node
+from chipfit.ops._activation import activation_float, activation_range
+from chipfit.ops._base import Kernel, for_types, register
+from chipfit.ops._pool import Pool
+
+
+@register
+@dataclass(frozen=True)
+class AveragePool2D(Pool):
+    """y = act(mean over the window); padding counts neither in the sum nor in the number of elements.
+
+    x: (n, h, w, c), int8 or float32; y has x's scale and zero point. Source: TFLite AVERAGE_POOL_2D; integers as in
+    the TFLite Micro reference kernel: stored integers are averaged, halves rounded away from zero.
+    """
+
+    name: ClassVar[str] = "average_pool2d"
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel("cf_average_pool2d_s8", for_types("int8")),
+        Kernel("cf_average_pool2d_f32", for_types("float32")),
+    )
+
+    def eval_float(self, node: Node, *x: Array) -> Array:
+        mean = self.windows(x[0].astype(np.float32), 0.0).sum(axis=4) / self._counts(x[0])
+        return activation_float(self.act, mean.astype(np.float32))
+
+    def eval_int(self, node: Node, *x: Array) -> Array:
+        sums = self.windows(x[0].astype(np.int64), 0).sum(axis=4)
+        y = node["y"]
+        return np.clip(divide_round_away(sums, self._counts(x[0])), *activation_range(self.act, y.dtype, y.q))
+
+    def _counts(self, x: Array) -> Array:
+        """Elements of each window that are inside the input."""
+        return self.windows(np.ones_like(x[:1, :, :, :1], np.int64), 0).sum(axis=4)

@@ -1,0 +1,169 @@
+"""DEPTHWISE_CONV_2D."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from chipfit.errors import ChipfitError
+from chipfit.fixedpoint import requantize
+from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
+from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
+from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
+from chipfit.ops._checks import require_weight_scales
+from chipfit.ops._window import Pads, output_multipliers, require_int8_weights, same_pads, window_count, windows
+
+
+@register
+@dataclass(frozen=True)
+class DepthwiseConv2D(Op):
+    """y = act(sum over the window of (x - zx) * w, plus b), each output channel from one input channel.
+
+    x: (n, h, w, in); w: (1, kh, kw, out), out = in * multiplier, output channel o reads input channel o // multiplier;
+    b: (out,), int32 (float32 in float models), optional. ``pad`` is explicit: top, left, bottom, right.
+    Source: TFLite DEPTHWISE_CONV_2D; integers as in the TFLite Micro reference kernel (double rounding).
+    """
+
+    name: ClassVar[str] = "depthwise_conv2d"
+    inputs: ClassVar[tuple[str, ...]] = ("x", "w", "b?")
+
+    stride: tuple[int, int] = (1, 1)
+    pad: Pads = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    act: Activation = "none"
+
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel("cf_depthwise_conv2d_s8", for_types("int8")),
+        Kernel("cf_depthwise_conv2d_f32", for_types("float32")),
+    )
+
+    def infer(self, node: Node) -> Sequence[Shape]:
+        x, w, b = node["x"], node["w"], node.get("b")
+        if len(x.shape) != 4 or len(w.shape) != 4:
+            raise ChipfitError("G003", f"{self.name} needs 4 dimensions: '{x.name}' is {x.type}, '{w.name}' {w.type}")
+        n, h, width, channels = x.shape
+        one, kh, kw, out = w.shape
+        if one != 1 or channels == 0 or out % channels:
+            raise ChipfitError("G003", f"{self.name}: '{x.name}' {x.type} does not fit the weights '{w.name}' {w.type}")
+        if b is not None and b.shape != (out,):
+            raise ChipfitError("G003", f"{self.name}: bias '{b.name}' is {b.type}, expected ({out},)")
+        top, left, bottom, right = self.pad
+        oh = window_count(h, top, bottom, kh, self.stride[0], self.dilation[0])
+        ow = window_count(width, left, right, kw, self.stride[1], self.dilation[1])
+        if oh < 1 or ow < 1:
+            raise ChipfitError("G003", f"{self.name}: '{x.name}' {x.type} is smaller than the window ({kh}, {kw})")
+        return [(n, oh, ow, out)]
+
+    def check(self, node: Node) -> None:
+        require_weight_scales(node, axis=3)
+        require_int8_weights(node)
+
+    def eval_float(self, node: Node, *x: Array) -> Array:
+        acc = self._accumulate(x[0].astype(np.float32), x[1].astype(np.float32))
+        if len(x) > 2:
+            acc = acc + x[2]
+        return activation_float(self.act, acc)
+
+    def eval_int(self, node: Node, *x: Array) -> Array:
+        vx, vw, vy = node["x"], node["w"], node["y"]
+        acc = self._accumulate(x[0].astype(np.int64) - vx.q.zp, x[1].astype(np.int64))
+        if len(x) > 2:
+            acc = acc + x[2].astype(np.int64)
+        m, shift = output_multipliers(vx, vw, vy, vw.shape[3])
+        low, high = activation_range(self.act, vy.dtype, vy.q)
+        return requantize(acc, m, shift, vy.q.zp, low, high)
+
+    def _accumulate(self, x: Array, w: Array) -> Array:
+        """Sums over windows, tap by tap: (n, out_h, out_w, out)."""
+        _, kh, kw, out = w.shape
+        multiplier = out // x.shape[3]
+        view = windows(x, self.pad, (kh, kw), self.stride, self.dilation, 0)
+        acc = np.zeros((*view.shape[:3], out), x.dtype)
+        for i in range(kh):
+            for j in range(kw):
+                acc += np.repeat(view[:, :, :, i, j], multiplier, axis=3) * w[0, i, j]
+        return acc
+
+    def macs(self, node: Node) -> int:
+        _, kh, kw, _ = node["w"].shape
+        return node["y"].type.size * kh * kw
+
+    def call(self, node: Node) -> Call:
+        x, w, y = node["x"], node["w"], node["y"]
+        params: dict[str, int | float | tuple[int, ...]] = {
+            "n": x.shape[0],
+            "in_h": x.shape[1],
+            "in_w": x.shape[2],
+            "in_c": x.shape[3],
+            "out_h": y.shape[1],
+            "out_w": y.shape[2],
+            "multiplier": w.shape[3] // x.shape[3],
+            "kernel_h": w.shape[1],
+            "kernel_w": w.shape[2],
+            "stride_h": self.stride[0],
+            "stride_w": self.stride[1],
+            "dilation_h": self.dilation[0],
+            "dilation_w": self.dilation[1],
+            "pad_top": self.pad[0],
+            "pad_left": self.pad[1],
+        }
+        if y.dtype is DType.FLOAT32:
+            low, high = activation_range_float(self.act)
+            return Call([Port("x"), Port("w"), Port("b"), Port("y")], {**params, "act_min": low, "act_max": high})
+        m, shift = output_multipliers(x, w, y, y.shape[3])
+        low_q, high_q = activation_range(self.act, y.dtype, y.q)
+        quant = {"in_zero": x.q.zp, "out_zero": y.q.zp, "act_min": low_q, "act_max": high_q}
+        tables = [Const("m", m), Const("shift", shift.astype(np.int8))]
+        return Call([Port("x"), Port("w"), Port("b"), *tables, Port("y")], {**params, **quant})
+
+    @classmethod
+    def samples(cls, rng: np.random.Generator) -> Iterator[Node]:
+        cases: list[tuple[Shape, Shape, DepthwiseConv2D]] = [
+            ((1, 1, 1, 1), (1, 1, 1, 1), cls()),
+            ((1, 1, 1, 5), (1, 3, 3, 5), cls(pad=(1, 1, 1, 1))),
+            ((1, 5, 7, 8), (1, 3, 3, 8), cls(pad=(1, 1, 1, 1), act="relu")),
+            ((2, 6, 5, 3), (1, 3, 2, 6), cls(stride=(1, 2), pad=(1, 0, 1, 1), act="relu6")),
+            ((1, 9, 8, 7), (1, 3, 3, 7), cls(dilation=(2, 3), pad=(2, 3, 2, 3))),
+            ((1, 5, 4, 1), (1, 3, 3, 3), cls(pad=(1, 1, 1, 1), act="relu_n1_to_1")),
+            ((1, 13, 5, 1), (1, 10, 4, 8), cls()),
+            ((1, 7, 11, 17), (1, 1, 1, 17), cls(stride=(1, 3))),
+            ((1, 4, 4, 2), (1, 5, 5, 6), cls(pad=(2, 2, 2, 2))),
+            ((1, 1, 12, 6), (1, 1, 5, 6), cls(stride=(1, 2), pad=(0, 1, 0, 2))),
+        ]
+        for x_shape, w_shape, op in cases:
+            yield _int8_sample(rng, op, x_shape, w_shape)
+            yield _float_sample(rng, op, x_shape, w_shape)
+        h_pads, w_pads = same_pads(8, 3, 2, 1), same_pads(7, 3, 2, 1)
+        strided = cls(stride=(2, 2), pad=(h_pads[0], w_pads[0], h_pads[1], w_pads[1]))
+        yield _int8_sample(rng, strided, (1, 8, 7, 6), (1, 3, 3, 6), bias=False)
+        yield _int8_sample(rng, strided, (1, 8, 7, 6), (1, 3, 3, 6), per_tensor=True)
+
+
+def _int8_sample(
+    rng: np.random.Generator,
+    op: DepthwiseConv2D,
+    x_shape: Shape,
+    w_shape: Shape,
+    bias: bool = True,
+    per_tensor: bool = False,
+) -> Node:
+    x, out = int8_type(rng, *x_shape), w_shape[3]
+    w = rng.integers(-127, 128, w_shape, dtype=np.int8)
+    scales = tuple(float(s) for s in rng.uniform(1e-4, 2e-2, 1 if per_tensor else out).astype(np.float32))
+    zeros = (0,) * len(scales)
+    w_type = TensorType(w_shape, DType.INT8, Quant(scales, zeros, None if per_tensor else 3))
+    b = rng.integers(-3000, 3000, out, dtype=np.int32)
+    b_type = TensorType(b.shape, DType.INT32, Quant(tuple(x.q.s * s for s in scales), zeros, None if per_tensor else 0))
+    # about the spread of the sums, so that outputs fill the range instead of clamping
+    spread = x.q.s * max(scales) * 73 * 73 * float(np.sqrt(w_shape[1] * w_shape[2])) / 64
+    y = Quant.per_tensor(spread * float(rng.uniform(0.5, 2.0)), int(rng.integers(-128, 128)))
+    return make_node(op, {"x": x, "w": (w_type, w), "b": (b_type, b) if bias else None}, (DType.INT8, y))
+
+
+def _float_sample(rng: np.random.Generator, op: DepthwiseConv2D, x_shape: Shape, w_shape: Shape) -> Node:
+    w = rng.normal(0, 0.3, w_shape).astype(np.float32)
+    b = rng.normal(0, 1, w_shape[3]).astype(np.float32)
+    return make_node(op, {"x": float_type(*x_shape), "w": w, "b": b}, (DType.FLOAT32, None))

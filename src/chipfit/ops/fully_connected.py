@@ -1,0 +1,158 @@
+"""FULLY_CONNECTED."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from chipfit.errors import ChipfitError
+from chipfit.fixedpoint import INT32_MAX, quantize_multiplier, requantize
+from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
+from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
+from chipfit.ops._base import Arg, Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
+from chipfit.ops._checks import require_weight_scales
+from chipfit.ops._window import output_multipliers, require_int8_weights
+
+
+@register
+@dataclass(frozen=True)
+class FullyConnected(Op):
+    """y = act((x - zx) @ w.T + b), requantized per tensor or per output.
+
+    x: any shape whose size is a multiple of ``in``; w: (out, in), may be computed; b: (out,), int32 (float32 in float
+    models), optional. y: (rows, out), or x's shape with the last axis replaced if ``keep_dims``.
+    Source: TFLite FULLY_CONNECTED; integers as in the TFLite Micro reference kernel, which rounds twice. LiteRT's
+    reference kernel multiplies by the scale in double precision and rounds once, so its outputs can differ by one.
+    """
+
+    name: ClassVar[str] = "fully_connected"
+    inputs: ClassVar[tuple[str, ...]] = ("x", "w", "b?")
+
+    act: Activation = "none"
+    keep_dims: bool = False
+
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel("cf_fully_connected_s8", for_types("int8")),
+        Kernel("cf_fully_connected_f32", for_types("float32")),
+    )
+
+    def infer(self, node: Node) -> Sequence[Shape]:
+        x, w, b = node["x"], node["w"], node.get("b")
+        if len(w.shape) != 2 or 0 in w.shape or x.type.size % w.shape[1]:
+            raise ChipfitError("G003", f"{self.name}: '{x.name}' {x.type} does not fit the weights '{w.name}' {w.type}")
+        out, columns = w.shape
+        if b is not None and b.shape != (out,):
+            raise ChipfitError("G003", f"{self.name}: bias '{b.name}' is {b.type}, expected ({out},)")
+        if not self.keep_dims:
+            return [(x.type.size // columns, out)]
+        if not x.shape or x.shape[-1] != columns:
+            raise ChipfitError(
+                "G003", f"{self.name}: '{x.name}' {x.type} does not end in {columns}, as '{w.name}' does"
+            )
+        return [(*x.shape[:-1], out)]
+
+    def check(self, node: Node) -> None:
+        require_weight_scales(node, axis=0)
+        require_int8_weights(node)
+
+    def eval_float(self, node: Node, *x: Array) -> Array:
+        acc = x[0].reshape(-1, x[1].shape[1]) @ x[1].T
+        return activation_float(self.act, acc + x[2] if len(x) > 2 else acc)
+
+    def eval_int(self, node: Node, *x: Array) -> Array:
+        y = node["y"]
+        # float64 holds every sum of int8 products exactly (far below 2**53), and uses fast matrix products
+        rows = x[0].reshape(-1, x[1].shape[1]).astype(np.float64) - node["x"].q.zp
+        acc = (rows @ x[1].astype(np.float64).T).astype(np.int64)
+        if len(x) > 2:
+            acc = acc + x[2].astype(np.int64)
+        m, shift = _multipliers(node)
+        low, high = activation_range(self.act, y.dtype, y.q)
+        return requantize(acc, m, shift, y.q.zp, low, high)
+
+    def macs(self, node: Node) -> int:
+        return node["y"].type.size * node["w"].shape[1]
+
+    def call(self, node: Node) -> Call:
+        w, y = node["w"], node["y"]
+        out, columns = w.shape
+        shape = {"rows": y.type.size // out, "in": columns, "out": out}
+        if y.dtype is DType.FLOAT32:
+            low, high = activation_range_float(self.act)
+            return Call([Port("x"), Port("w"), Port("b"), Port("y")], {**shape, "act_min": low, "act_max": high})
+        m, shift = _multipliers(node)
+        low_q, high_q = activation_range(self.act, y.dtype, y.q)
+        bias, in_zero = _folded_bias(node)
+        quant = {"in_zero": in_zero, "per_output": int(len(m) > 1), "out_zero": y.q.zp}
+        args = [Port("x"), Port("w"), bias, Const("m", m), Const("shift", shift), Port("y")]
+        return Call(args, {**shape, **quant, "act_min": low_q, "act_max": high_q})
+
+    @classmethod
+    def samples(cls, rng: np.random.Generator) -> Iterator[Node]:
+        cases: list[tuple[Shape, Shape, FullyConnected]] = [
+            ((1, 1), (1, 1), cls()),
+            ((1, 16), (4, 16), cls(act="relu")),
+            ((3, 17), (5, 17), cls(act="relu6")),
+            ((1, 3, 4, 2), (7, 24), cls()),
+            ((2, 3, 8), (3, 8), cls(keep_dims=True)),
+            ((4, 6), (11, 6), cls(act="relu_n1_to_1", keep_dims=True)),
+            ((12,), (2, 12), cls()),
+            ((1, 640), (8, 640), cls(act="relu")),
+        ]
+        for x_shape, w_shape, op in cases:
+            for kind in ("per_tensor", "per_output", "no_bias", "computed"):
+                yield _int8_sample(rng, op, x_shape, w_shape, kind)
+            w = rng.normal(0, 0.3, w_shape).astype(np.float32)
+            b = rng.normal(0, 1, w_shape[0]).astype(np.float32)
+            yield make_node(op, {"x": float_type(*x_shape), "w": w, "b": b}, (DType.FLOAT32, None))
+        yield make_node(cls(), {"x": float_type(2, 3), "w": float_type(5, 3)}, (DType.FLOAT32, None))
+
+
+def _multipliers(node: Node) -> tuple[Array, Array]:
+    """``(m, shift)``, one for each output or one for all.
+
+    Source: TFLite Micro ``CalculateOpDataFullyConnected``. With one scale the product of input and weight scale is
+    rounded to float32 first (``GetQuantizedConvolutionMultipler``); with one per output it is not.
+    """
+    x, w, y = node["x"], node["w"], node["y"]
+    if len(w.q.scale) > 1:
+        m, shift = output_multipliers(x, w, y, w.shape[0])
+        return m, shift.astype(np.int8)
+    m_all, shift_all = quantize_multiplier(float(np.float32(x.q.s) * np.float32(w.q.s)) / float(y.q.s))
+    return np.array([m_all], np.int32), np.array([shift_all], np.int8)
+
+
+def _folded_bias(node: Node) -> tuple[Arg, int]:
+    """The bias argument and the input zero point that is left to subtract.
+
+    ``(x - zx) @ w.T + b = x @ w.T + (b - zx * sum(w))``: with constant weights the zero point costs nothing at run
+    time. Not done where a sum of the kernel could then leave int32.
+    """
+    zero, w, b = node["x"].q.zp, node["w"], node.get("b")
+    if zero == 0 or not w.is_const or (b is not None and not b.is_const):
+        return Port("b"), zero
+    weights = w.array.astype(np.int64)
+    folded = -zero * weights.sum(axis=1) + (0 if b is None else b.array.astype(np.int64))
+    if int((np.abs(folded) + 128 * np.abs(weights).sum(axis=1)).max()) > INT32_MAX:
+        return Port("b"), zero
+    return Const("b", folded.astype(np.int32), "weights"), 0
+
+
+def _int8_sample(rng: np.random.Generator, op: FullyConnected, x_shape: Shape, w_shape: Shape, kind: str) -> Node:
+    x = int8_type(rng, *x_shape)
+    out, columns = w_shape
+    scales = tuple(float(s) for s in rng.uniform(1e-4, 2e-2, out if kind == "per_output" else 1).astype(np.float32))
+    zeros, axis = (0,) * len(scales), (0 if kind == "per_output" else None)
+    w_type = TensorType(w_shape, DType.INT8, Quant(scales, zeros, axis))
+    w = rng.integers(-127, 128, w_shape, dtype=np.int8)
+    b = rng.integers(-3000, 3000, out, dtype=np.int32)
+    b_type = TensorType(b.shape, DType.INT32, Quant(tuple(x.q.s * s for s in scales), zeros, axis))
+    # about the spread of the sums, so that outputs fill the range instead of clamping
+    spread = x.q.s * max(scales) * 73 * 73 * math.sqrt(columns) / 64
+    y = Quant.per_tensor(spread * float(rng.uniform(0.5, 2.0)), int(rng.integers(-128, 128)))
+    weights = w_type if kind == "computed" else (w_type, w)
+    return make_node(op, {"x": x, "w": weights, "b": None if kind == "no_bias" else (b_type, b)}, (DType.INT8, y))

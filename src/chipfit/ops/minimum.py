@@ -1,0 +1,43 @@
+"""MINIMUM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from chipfit.graph import Array, Node
+from chipfit.ops._base import Kernel, for_types, register
+from chipfit.ops._extremum import Extremum, extremum_samples
+from chipfit.ops._lookup import scalar_lookup_kernel
+
+
+@register
+@dataclass(frozen=True)
+class Minimum(Extremum):
+    """y = a < b ? a : b, with numpy's broadcasting. int8, int32 or float32.
+
+    Source: TFLite MINIMUM. int8 elements are compared as they are stored, in TFLite Micro as in LiteRT: the result is
+    meaningful where a, b and y have one scale and zero point, which the TensorFlow Lite converter sees to.
+    """
+
+    name: ClassVar[str] = "minimum"
+
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        scalar_lookup_kernel(),
+        Kernel("cf_minimum_s8", for_types("int8")),
+        Kernel("cf_minimum_f32", for_types("float32")),
+        Kernel("cf_minimum_s32", for_types("int32")),
+    )
+
+    def eval_float(self, node: Node, *x: Array) -> Array:
+        return np.where(x[0] < x[1], x[0], x[1])
+
+    def eval_int(self, node: Node, *x: Array) -> Array:
+        return np.where(x[0] < x[1], x[0], x[1])
+
+    @classmethod
+    def samples(cls, rng: np.random.Generator) -> Iterator[Node]:
+        yield from extremum_samples(rng, cls())

@@ -1,0 +1,38 @@
+"""RELU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from chipfit.graph import Array, Node
+from chipfit.ops._base import Kernel, for_types, register
+from chipfit.ops._lookup import lookup_kernel
+from chipfit.ops._relu import rescale_and_clamp
+from chipfit.ops._unary import Unary, unary_samples
+
+
+@register
+@dataclass(frozen=True)
+class Relu(Unary):
+    """y = max(x, 0).
+
+    Source: TFLite RELU; int8 is rescaled with double rounding, as in the TFLite Micro reference kernel.
+    """
+
+    name: ClassVar[str] = "relu"
+
+    kernels: ClassVar[tuple[Kernel, ...]] = (lookup_kernel(), Kernel("cf_relu_f32", for_types("float32")))
+
+    def eval_float(self, node: Node, *x: Array) -> Array:
+        return np.where(x[0] < 0, np.float32(0), x[0])
+
+    def eval_int(self, node: Node, *x: Array) -> Array:
+        return rescale_and_clamp(node, x[0], "relu")
+
+    @classmethod
+    def samples(cls, rng: np.random.Generator) -> Iterator[Node]:
+        yield from unary_samples(rng, cls())

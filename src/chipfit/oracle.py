@@ -1,0 +1,68 @@
+"""Foreign interpreters that chipfit is held against, where their wheels are installed.
+
+TFLite Micro's reference kernels are the contract for integer models (wheel ``tflite-micro``, Linux x86-64);
+LiteRT's reference kernels are the oracle for float models and for what TFLite Micro lacks. LiteRT's default path
+(XNNPACK) is never used: its int8 results differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from chipfit.graph import Array
+
+TFLM_MISSING = "the tflite-micro wheel is not installed (there is one for Linux x86-64 only)"
+LITERT_MISSING = "the ai-edge-litert wheel is not installed"
+
+_ARENA_BASE = 16 << 20
+
+
+def have_tflm() -> bool:
+    return find_spec("tflite_micro") is not None
+
+
+def have_litert() -> bool:
+    return find_spec("ai_edge_litert") is not None
+
+
+def tflm_run(model: bytes, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
+    """Outputs of consecutive runs on one TFLite Micro interpreter: variables keep their elements in between.
+
+    Raises RuntimeError where TFLite Micro cannot load or run the model.
+    """
+    runtime: Any = import_module("tflite_micro").runtime
+    interpreter = runtime.Interpreter.from_bytes(model, arena_size=_ARENA_BASE + 10 * len(model))
+    count = _output_count(model)
+    results: list[list[Array]] = []
+    for sample in samples:
+        for i, x in enumerate(sample):
+            interpreter.set_input(np.ascontiguousarray(x), i)
+        interpreter.invoke()
+        results.append([np.array(interpreter.get_output(i)) for i in range(count)])
+    return results
+
+
+def litert_run(model: bytes, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
+    """Outputs of consecutive runs on one LiteRT interpreter with its reference kernels."""
+    litert: Any = import_module("ai_edge_litert.interpreter")
+    interpreter = litert.Interpreter(
+        model_content=model, experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF, num_threads=1
+    )
+    interpreter.allocate_tensors()
+    results: list[list[Array]] = []
+    for sample in samples:
+        for detail, x in zip(interpreter.get_input_details(), sample, strict=True):
+            interpreter.set_tensor(detail["index"], x)
+        interpreter.invoke()
+        results.append([np.array(interpreter.get_tensor(d["index"])) for d in interpreter.get_output_details()])
+    return results
+
+
+def _output_count(model: bytes) -> int:
+    schema: Any = import_module("ai_edge_litert.schema_py_generated")
+    return int(schema.Model.GetRootAsModel(model, 0).Subgraphs(0).OutputsLength())

@@ -1,0 +1,95 @@
+"""Remove operators that hand on their input, and merge views of views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chipfit.graph import Graph, Node
+from chipfit.graph.rewrite import Changed, Uses, pass_of_rules
+from chipfit.ops import op_of
+from chipfit.ops.concatenation import Concatenation
+from chipfit.ops.pad import Pad
+from chipfit.ops.reshape import Reshape
+from chipfit.ops.split import Split
+from chipfit.ops.strided_slice import StridedSlice
+from chipfit.ops.transpose import Transpose
+
+
+def _keeps_order(node: Node) -> bool:
+    """A transposition that only moves axes of size 1 moves no element."""
+    op, shape = node.op, node["x"].shape
+    if not isinstance(op, Transpose):
+        return False
+    moved = [axis for axis in op.perm if shape[axis] != 1]
+    return moved == sorted(moved)
+
+
+def _keeps_all(node: Node) -> bool:
+    """A strided slice that takes every element forward."""
+    return isinstance(node.op, StridedSlice) and all(
+        r == range(size) for r, size in zip(node.op.ranges(), node["x"].shape, strict=True)
+    )
+
+
+def _always(node: Node) -> bool:
+    """Operators of which equal types of input and output say that nothing changes."""
+    return True
+
+
+_CHANGES_NOTHING: dict[str, Callable[[Node], bool]] = {
+    "reshape": _always,
+    "squeeze": _always,
+    "expand_dims": _always,
+    "cast": _always,
+    "quantize": _always,
+    "slice": _always,
+    "strided_slice": _keeps_all,
+    "transpose": _keeps_order,
+    "pad": lambda node: isinstance(node.op, Pad) and not any(map(any, node.op.pads)),
+    "concatenation": lambda node: isinstance(node.op, Concatenation) and len(node.inputs) == 1,
+    "split": lambda node: isinstance(node.op, Split) and len(node.outputs) == 1,
+}
+"""By operator: whether it changes nothing, given that input and output have one shape and element type."""
+
+
+def drop(graph: Graph, node: Node, uses: Uses) -> Changed | str | None:
+    """Let the readers of a node that changes nothing read its input."""
+    test = _CHANGES_NOTHING.get(node.op.name)
+    if test is None:
+        return None
+    x, y = node.operands[0], node.outputs[0]
+    if (x.shape, x.dtype) != (y.shape, y.dtype) or not test(node):
+        return None
+    if x.type.quant != y.type.quant:
+        return f"gives its elements another quantization than '{x.name}' has"
+    if y not in uses.outputs:
+        graph.replace(y, x)
+    else:
+        producer = uses.producer(x)
+        if producer is None or x in uses.outputs:
+            return f"makes a graph output from '{x.name}', which is an input, a constant or an output itself"
+        producer.outputs = [y if v is x else v for v in producer.outputs]
+        graph.replace(x, y)
+    graph.nodes.remove(node)
+    return Changed(f"removed {node.op.name} '{y.name}'")
+
+
+def merge_views(graph: Graph, node: Node, uses: Uses) -> Changed | str | None:
+    """Let a view of a view look at what that one looks at."""
+    if not op_of(node).is_view:
+        return None
+    inner = uses.producer(node["x"])
+    if inner is None or not op_of(inner).is_view:
+        return None
+    if uses.only_reader(node["x"]) is not node:
+        return f"is a view of '{inner.name}', which something else needs too"
+    node.op, node.inputs = Reshape(node["y"].shape), list(inner.inputs)
+    graph.nodes.remove(inner)
+    return Changed(f"merged {inner.op.name} '{inner.name}' into '{node.name}'")
+
+
+REMOVE_IDENTITY = pass_of_rules(
+    "remove_identity",
+    "Operators that hand on their input as it is are removed; a view of a view becomes one reshape.",
+    [drop, merge_views],
+)

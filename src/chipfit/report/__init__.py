@@ -1,0 +1,1 @@
+"""What chipfit reports, and how it is shown."""

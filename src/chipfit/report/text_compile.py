@@ -1,0 +1,92 @@
+"""What ``chipfit compile`` says."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from chipfit.report.data import CompileReport, Flash, LayerInfo, Ram
+from chipfit.report.text import (
+    Column,
+    blocks,
+    command,
+    count,
+    facts,
+    kib,
+    memory,
+    next_step,
+    plural,
+    safe,
+    share,
+    table,
+    title,
+)
+
+
+def compile_text(report: CompileReport, width: int, *, kernels: bool = False) -> RenderableType:
+    """``kernels``: also the kernel of each layer, and why not another."""
+    where = report.folder if report.folder.endswith("/") else f"{report.folder}/"
+    head = title(f"Compiled {plural(len(report.layers), 'layer')} to {where}", f"in {report.seconds:.1f} s")
+    return blocks(
+        head,
+        memory_text(report.flash, report.ram),
+        kernel_text(report.layers, width) if kernels else None,
+        next_step(command("run", report.folder)),
+    )
+
+
+def memory_text(flash: Flash, ram: Ram) -> RenderableType:
+    """Flash and RAM in two lines, and how good the plan of the arena is."""
+    parts_flash = [("code", flash.code), ("weights", flash.weights), ("tables", flash.tables)]
+    parts_ram = [("arena", ram.arena), ("state", ram.state or None), ("stack", ram.stack), ("other", ram.statics)]
+    return facts(
+        [
+            ("flash", _line(flash.total, flash.available, parts_flash)),
+            ("ram", _line(ram.total, ram.available, parts_ram)),
+            ("arena", arena_text(ram.arena, ram.lower_bound, ram.why)),
+        ]
+    )
+
+
+def _line(total: int | None, available: int | None, parts: list[tuple[str, int | None]]) -> Text:
+    named = " + ".join(f"{name} {kib(size)}" for name, size in parts if size is not None)
+    if total is None:
+        return Text.assemble("unknown in total  ", (named, "dim"))
+    of = f"{memory(total):>11} of {memory(available):>11}  {share(total, available):>6}"
+    return Text.assemble(of, "  ", (named, "dim"))
+
+
+def arena_text(arena: int, lower_bound: int, why: str) -> str:
+    """The arena beside its lower bound, and what makes the peak."""
+    bound = "the lower bound" if arena == lower_bound else f"the lower bound is {memory(lower_bound)}"
+    return f"{memory(arena)}, {bound}" + (f"; peak {why}" if why else "")
+
+
+def kernel_text(layers: tuple[LayerInfo, ...], width: int) -> RenderableType:
+    """The kernel of each layer; below it the others with the reasons against them."""
+    columns = [
+        Column("#", "right", style="dim"),
+        Column("layer", flexible=True),
+        Column("op"),
+        Column("kernel"),
+        Column("MACs", "right"),
+    ]
+    rows = [(str(i), layer.name, layer.op, layer.kernel, count(layer.macs)) for i, layer in enumerate(layers)]
+    against = [
+        Text(
+            f"  {safe(name)} for {'layer' if len(where) == 1 else 'layers'} {', '.join(map(str, where))}: {safe(reason)}"
+        )
+        for (name, reason), where in _rejections(layers).items()
+    ]
+    none = Text("No other kernel could have been taken.", style="dim")
+    reasons = Group(Text("Kernels that were not taken", style="dim"), *against) if against else none
+    return Group(table(columns, rows, width), Text(""), reasons)
+
+
+def _rejections(layers: tuple[LayerInfo, ...]) -> dict[tuple[str, str], list[int]]:
+    """Numbers of the layers for each kernel that was not taken and the reason."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for index, layer in enumerate(layers):
+        for rejection in layer.rejected:
+            found.setdefault(rejection, []).append(index)
+    return found

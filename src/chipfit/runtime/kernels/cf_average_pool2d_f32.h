@@ -1,0 +1,35 @@
+/* AVERAGE_POOL_2D on float32. Padding is not counted. */
+#ifndef CF_AVERAGE_POOL2D_F32_H
+#define CF_AVERAGE_POOL2D_F32_H
+
+#include "cf_pool.h"
+
+CF_KERNEL void cf_average_pool2d_f32(const float *x, /* (n, in_h, in_w, channels) */
+                                     float *y,       /* (n, out_h, out_w, channels) */
+                                     const cf_pool_f32_params *p)
+{
+    for (int32_t n = 0; n < p->n; n++) {
+        for (int32_t oy = 0; oy < p->out_h; oy++) {
+            const int32_t y0 = oy * p->stride_h - p->pad_top;
+            const cf_span ky = cf_window(y0, p->in_h, p->kernel_h, 1);
+            for (int32_t ox = 0; ox < p->out_w; ox++) {
+                const int32_t x0 = ox * p->stride_w - p->pad_left;
+                const cf_span kx = cf_window(x0, p->in_w, p->kernel_w, 1);
+                const float count = (float)((ky.end - ky.begin) * (kx.end - kx.begin));
+                const float *first = x + ((n * p->in_h + y0 + ky.begin) * p->in_w + x0 + kx.begin) * p->channels;
+                for (int32_t c = 0; c < p->channels; c++) {
+                    float acc = 0.0f;
+                    for (int32_t i = ky.begin; i < ky.end; i++) {
+                        const float *xp = first + c + (i - ky.begin) * p->in_w * p->channels;
+                        for (int32_t j = kx.begin; j < kx.end; j++, xp += p->channels) {
+                            acc += *xp;
+                        }
+                    }
+                    *y++ = cf_clampf(acc / count, p->act_min, p->act_max);
+                }
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,25 @@
+/* MAXIMUM on int32, with broadcasting. */
+#ifndef CF_MAXIMUM_S32_H
+#define CF_MAXIMUM_S32_H
+
+#include "cf_broadcast.h"
+
+CF_KERNEL void cf_maximum_s32(const int32_t *a, /* outer loops x n, or broadcast */
+                              const int32_t *b, /* the same */
+                              int32_t *y,       /* (rows, n) */
+                              const cf_broadcast_params *p)
+{
+    cf_row r = {0, 0, {0}};
+    for (int32_t row = 0; row < p->rows; row++) {
+        const int32_t *pa = a + r.a;
+        const int32_t *pb = b + r.b;
+        for (int32_t i = 0; i < p->n; i++) {
+            *y++ = *pa > *pb ? *pa : *pb;
+            pa += p->a_step;
+            pb += p->b_step;
+        }
+        cf_next_row(&r, p->outer, p->a_outer, p->b_outer);
+    }
+}
+
+#endif

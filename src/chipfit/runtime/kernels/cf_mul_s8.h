@@ -1,0 +1,34 @@
+/* MUL on int8, with broadcasting: one product, rescaled with double rounding. */
+#ifndef CF_MUL_S8_H
+#define CF_MUL_S8_H
+
+#include "cf_broadcast.h"
+
+typedef struct {
+    CF_BROADCAST_FIELDS;
+    int32_t a_zero, b_zero, y_zero;
+    int32_t m, shift;
+    int32_t act_min, act_max;
+} cf_mul_s8_params;
+
+CF_KERNEL void cf_mul_s8(const int8_t *a, /* outer loops x n, or broadcast */
+                         const int8_t *b, /* the same */
+                         int8_t *y,       /* (rows, n) */
+                         const cf_mul_s8_params *p)
+{
+    cf_row r = {0, 0, {0}};
+    for (int32_t row = 0; row < p->rows; row++) {
+        const int8_t *pa = a + r.a;
+        const int8_t *pb = b + r.b;
+        for (int32_t i = 0; i < p->n; i++) {
+            const int32_t product = (*pa - p->a_zero) * (*pb - p->b_zero);
+            const int32_t v = cf_multiply(product, p->m, p->shift) + p->y_zero;
+            *y++ = (int8_t)cf_clamp(v, p->act_min, p->act_max);
+            pa += p->a_step;
+            pb += p->b_step;
+        }
+        cf_next_row(&r, p->outer, p->a_outer, p->b_outer);
+    }
+}
+
+#endif

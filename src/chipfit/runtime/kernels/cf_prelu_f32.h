@@ -1,0 +1,25 @@
+/* PRELU on float32; b is alpha. */
+#ifndef CF_PRELU_F32_H
+#define CF_PRELU_F32_H
+
+#include "cf_broadcast.h"
+
+CF_KERNEL void cf_prelu_f32(const float *x,     /* outer loops x n, or broadcast */
+                            const float *alpha, /* the same */
+                            float *y,           /* (rows, n) */
+                            const cf_broadcast_params *p)
+{
+    cf_row r = {0, 0, {0}};
+    for (int32_t row = 0; row < p->rows; row++) {
+        const float *pa = x + r.a;
+        const float *pb = alpha + r.b;
+        for (int32_t i = 0; i < p->n; i++) {
+            *y++ = *pa >= 0.0f ? *pa : *pa * *pb;
+            pa += p->a_step;
+            pb += p->b_step;
+        }
+        cf_next_row(&r, p->outer, p->a_outer, p->b_outer);
+    }
+}
+
+#endif

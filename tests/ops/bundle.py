@@ -1,0 +1,140 @@
+"""Many one-node graphs as one C program: the way the generic tests hold kernels against ``eval_int``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from chipfit.codegen import ctext
+from chipfit.codegen.lower import Program, lower
+from chipfit.codegen.model import layer_function
+from chipfit.codegen.project import runtime_folder
+from chipfit.graph import Array, Node
+from chipfit.interpret import initial_state, trace
+from chipfit.ops import graph_of, random_input
+
+GUARD = 64
+"""Bytes before and after the memory of a case that must stay as they were."""
+
+FILL = 0xA5
+
+
+@dataclass(frozen=True)
+class Case:
+    """One node with inputs, what the reference makes of them, and the program that must do the same."""
+
+    node: Node
+    program: Program
+    inputs: tuple[Array, ...]
+    expected: tuple[Array, ...]
+    label: str
+
+    @property
+    def stdin(self) -> bytes:
+        return b"".join(np.ascontiguousarray(x).tobytes() for x in self.inputs)
+
+
+def make_cases(nodes: list[Node], features: frozenset[str], seed: int, draws: int = 2) -> list[Case]:
+    """``draws`` random inputs for each node. A case keeps the kernel that a core with these features gets."""
+    rng = np.random.default_rng(seed)
+    cases: list[Case] = []
+    for i, node in enumerate(nodes):
+        graph = graph_of(node)
+        graph.verify()
+        program = lower(graph, features, f"case{i}")
+        for _ in range(draws):
+            inputs = tuple(random_input(rng, v.type) for v in graph.inputs)
+            values = trace(graph, inputs, initial_state(graph))
+            cases.append(Case(node, program, inputs, tuple(values[v] for v in graph.outputs), f"#{i} {node.op}"))
+    return cases
+
+
+def bundle_source(cases: list[Case]) -> str:
+    """C text with one function ``<case>_all(memory)`` for each distinct program."""
+    programs = list({id(c.program): c.program for c in cases}.values())
+    kernels = sorted({s.choice.kernel.name for p in programs for s in p.steps})
+    text = [
+        "#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n#define CF_ALIGNED __attribute__((aligned(8)))"
+    ]
+    text += [f'#include "{name}.h"' for name in kernels]
+    text.append("#define CF_LAYER static __attribute__((noinline))")
+    for program in programs:
+        layers = [layer_function(program, step, i) for i, step in enumerate(program.steps)]
+        constants = [ctext.array_definition(c.symbol, c.data) for c in program.constants]
+        text += [f"static {definition}" for definition in constants] + layers
+        calls = "".join(f"    {s.function}(memory);\n" for s in program.steps) or "    (void)memory;\n"
+        text.append(
+            f"void {program.name}_all(uint8_t *memory);\nvoid {program.name}_all(uint8_t *memory)\n{{\n{calls}}}\n"
+        )
+    return "\n".join(text)
+
+
+def include_dirs() -> list[Path]:
+    return [runtime_folder() / "kernels", runtime_folder() / "include"]
+
+
+def chip_main(cases: list[Case]) -> str:
+    """``main`` for an emulated core: for each case read the inputs, run, check the guards, write the outputs."""
+    memory = max(c.program.memory_bytes for c in cases) + 2 * GUARD
+    body: list[str] = []
+    for case in cases:
+        plan, graph = case.program.plan, case.program.graph
+        size = case.program.memory_bytes
+        reads = "".join(
+            f"    cf_port_read(memory + {GUARD + plan.offsets[v]}, {v.type.nbytes});\n" for v in graph.inputs
+        )
+        writes = "".join(
+            f"    cf_port_write(memory + {GUARD + plan.offsets[v]}, {v.type.nbytes});\n" for v in graph.outputs
+        )
+        body.append(
+            f"    memset(memory, {FILL}, {size + 2 * GUARD});\n{reads}    {case.program.name}_all(memory + {GUARD});\n"
+            f"    bad += guard_broken(memory) + guard_broken(memory + {GUARD + size});\n{writes}"
+        )
+    return f"""#include "cf_port.h"
+static uint8_t memory[{memory}] CF_ALIGNED;
+static int guard_broken(const uint8_t *p)
+{{
+    for (int i = 0; i < {GUARD}; i++) {{
+        if (p[i] != {FILL}) {{
+            return 1;
+        }}
+    }}
+    return 0;
+}}
+int main(void)
+{{
+    int bad = 0;
+{"".join(body)}
+    cf_port_print(bad ? "guards broken\\n" : "{len(cases)} cases\\n");
+    return bad;
+}}
+"""
+
+
+def compare(case: Case, actual: tuple[Array, ...], tolerance: float = 1e-5) -> str | None:
+    """None if the outputs are the reference's: byte for byte, floats within ``tolerance`` of the largest element."""
+    for expected, got in zip(case.expected, actual, strict=True):
+        if expected.dtype.kind == "f":
+            with np.errstate(invalid="ignore"):
+                near = np.abs(expected - got) <= tolerance * max(1e-30, float(np.abs(expected).max(initial=0)))
+            same = bool(np.all(near | (expected == got) | (np.isnan(expected) & np.isnan(got))))
+        else:
+            same = expected.tobytes() == got.tobytes()
+        if not same:
+            where = np.argwhere(expected != got)[0]
+            at = tuple(int(k) for k in where)
+            kernel = case.program.steps[0].choice.kernel.name
+            return f"{case.label}: at {at} expected {expected[at]}, got {got[at]} ({kernel})"
+    return None
+
+
+def split_outputs(case: Case, raw: bytes) -> tuple[Array, ...]:
+    arrays: list[Array] = []
+    at = 0
+    for expected in case.expected:
+        part = raw[at : at + expected.nbytes]
+        arrays.append(np.frombuffer(part, expected.dtype).reshape(expected.shape))
+        at += expected.nbytes
+    return tuple(arrays)

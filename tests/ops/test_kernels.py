@@ -1,0 +1,83 @@
+"""Every kernel of every operator against its reference: on the host with sanitizers, and on emulated cores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chipfit.emulate import HostLibrary, build_elf, build_host_library, run_elf
+from chipfit.graph import Node
+from chipfit.ops import REGISTRY, op_of
+from chipfit.targets import load_board
+from ops import bundle
+
+# an operator whose kernels are none: constant folding replaces it before code generation
+WITHOUT_KERNEL = {"shape"}
+OPS = sorted(set(REGISTRY) - WITHOUT_KERNEL)
+CORES = ["nucleo-l4r5zi", "raspberry-pi-pico", "esp32-c3", "maix-bit"]
+
+
+def nodes_of(name: str) -> list[Node]:
+    return list(REGISTRY[name].samples(np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_samples_cover_every_kernel(name: str) -> None:
+    used = {k.name for node in nodes_of(name) for k in op_of(node).candidates(node)}
+    assert used == {k.name for k in REGISTRY[name].kernels}
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_kernels_on_host(name: str, tmp_path: Path) -> None:
+    cases = bundle.make_cases(nodes_of(name), frozenset(), seed=1, draws=3)
+    source = tmp_path / "bundle.c"
+    source.write_text(bundle.bundle_source(cases))
+    library = HostLibrary(build_host_library([source], bundle.include_dirs(), tmp_path / "bundle.so"))
+    wrong = [text for case in cases if (text := run_case(library, case)) is not None]
+    assert not wrong, "\n".join(wrong[:5])
+
+
+def run_case(library: HostLibrary, case: bundle.Case) -> str | None:
+    size, plan, graph = case.program.memory_bytes, case.program.plan, case.program.graph
+    block = np.full(size + 2 * bundle.GUARD, bundle.FILL, np.uint8)
+    memory = block[bundle.GUARD : bundle.GUARD + size]
+    for value, x in zip(graph.inputs, case.inputs, strict=True):
+        at = plan.offsets[value]
+        memory[at : at + x.nbytes] = np.frombuffer(np.ascontiguousarray(x).tobytes(), np.uint8)
+    library.function(f"{case.program.name}_all", returns=None)(memory)
+    edges = np.concatenate([block[: bundle.GUARD], block[bundle.GUARD + size :]])
+    if (edges != bundle.FILL).any():
+        return f"{case.label}: wrote outside of its memory"
+    raw = b"".join(memory[plan.offsets[v] : plan.offsets[v] + v.type.nbytes].tobytes() for v in graph.outputs)
+    return bundle.compare(case, bundle.split_outputs(case, raw))
+
+
+@pytest.mark.parametrize("board_name", CORES)
+@pytest.mark.parametrize("name", OPS)
+def test_kernels_on_emulated_cores(name: str, board_name: str, tmp_path: Path) -> None:
+    board = load_board(board_name)
+    cases = bundle.make_cases(nodes_of(name), board.core.features, seed=2, draws=1)
+    source = tmp_path / "bundle.c"
+    source.write_text(bundle.bundle_source(cases) + bundle.chip_main(cases))
+    elf = tmp_path / "bundle.elf"
+    build_elf([source], bundle.include_dirs(), board, elf)
+    result = run_elf(elf, board, stdin=b"".join(c.stdin for c in cases))
+    assert (result.exit_code, result.console.strip()) == (0, f"{len(cases)} cases")
+    wrong: list[str] = []
+    at = 0
+    for case in cases:
+        size = sum(e.nbytes for e in case.expected)
+        text = bundle.compare(case, bundle.split_outputs(case, result.output[at : at + size]))
+        wrong += [text] if text else []
+        at += size
+    assert not wrong, "\n".join(wrong[:5])
+
+
+def test_bundle_catches_a_wrong_result(tmp_path: Path) -> None:
+    """The harness itself: a kernel's output that differs by one is reported."""
+    case = bundle.make_cases(nodes_of("conv2d")[2:3], frozenset(), seed=3, draws=1)[0]
+    wrong = tuple(e.copy() for e in case.expected)
+    wrong[0].reshape(-1)[-1] ^= 1
+    assert bundle.compare(case, wrong) is not None

@@ -1,0 +1,140 @@
+"""Board and core files: sane figures, and strict reading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chipfit.errors import ChipfitError
+from chipfit.targets import board_names, core_names, load_board, load_core
+
+BOARDS = {
+    "arduino-nano-33-ble": ("cortex-m4f", 64, 0x1_0000, 960, 0x2000_0000, 256),
+    "esp32-c3": ("rv32imc", 160, 0x4200_0000, 1024, 0x3FC8_0000, 312),
+    "maix-bit": ("rv64gc", 400, 0x8000_0000, 2048, 0x8020_0000, 4096),
+    "nucleo-l4r5zi": ("cortex-m4f", 120, 0x0800_0000, 2048, 0x2000_0000, 640),
+    "raspberry-pi-pico": ("cortex-m0plus", 125, 0x1000_0100, 2047.75, 0x2000_0000, 256),
+    "raspberry-pi-pico-2": ("cortex-m33", 150, 0x1000_0000, 4096, 0x2000_0000, 512),
+    "sparkfun-edge": ("cortex-m4f", 48, 0xC000, 960, 0x1000_0000, 384),
+    "stm32f746-disco": ("cortex-m7", 216, 0x0800_0000, 1024, 0x2000_0000, 320),
+}
+
+
+def test_all_boards_are_listed() -> None:
+    assert set(board_names()) == {*BOARDS, "host"}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_figures(name: str) -> None:
+    board = load_board(name)
+    figures = (board.flash.origin, board.flash.size / 1024, board.ram.origin, board.ram.size / 1024)
+    assert (board.core.name, board.clock_hz / 1e6, *figures) == BOARDS[name]
+    assert board.name == name
+    assert not board.is_host
+    assert board.core.emulator
+    # Odd RAM makes the emulator slow (emulate/cpu.py).
+    assert board.ram.origin % 4096 == board.ram.size % 4096 == 0
+    assert board.ram.origin in board.ram
+    assert board.ram.end not in board.ram
+
+
+def test_every_figure_has_a_source() -> None:
+    folder = Path(str(load_board.__code__.co_filename)).parent / "boards"
+    for file in folder.glob("*.toml"):
+        text = file.read_text(encoding="utf-8")
+        assert file.stem == "host" or "section" in text or "linker script" in text, file
+
+
+def test_cores() -> None:
+    assert load_core("cortex-m4f").features == {"dsp", "fpu", "unaligned"}
+    assert load_core("cortex-m0plus").features == frozenset()
+    for name in core_names():
+        core = load_core(name)
+        assert core.name == name
+        assert core.arch == "host" or (core.zig_target and core.emulator and core.gcc)
+    assert load_board("host").is_host
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(ChipfitError, match="no board 'arduino-nano33'") as caught:
+        load_board("arduino-nano33")
+    assert caught.value.code == "B001"
+    assert "arduino-nano-33-ble" in caught.value.hint
+    with pytest.raises(ChipfitError) as caught:
+        load_core("cortex-m4")
+    assert "cortex-m4f" in caught.value.hint
+
+
+GOOD = """
+name = "mine"
+title = "Mine"
+core = "cortex-m4f"
+clock_hz = 80_000_000
+[memory]
+flash = { origin = 0x0800_0000, size = "512K", wait_states = 4 }
+ram = { origin = 0x2000_0000, size = 98304 }
+ccm = { kind = "ram", origin = 0x1000_0000, size = "32K" }
+[power]
+run_ma = 10
+volt = 3.3
+[frameworks]
+zephyr = { board = "mine" }
+"""
+
+
+def board_file(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_own_board(tmp_path: Path) -> None:
+    path = board_file(tmp_path, GOOD)
+    board = load_board(path)
+    assert board == load_board(str(path))
+    assert [memory.name for memory in board.memories] == ["flash", "ram", "ccm"]
+    assert board.ram.size == 98304
+    assert (board.flash.wait_states, board.ram.wait_states) == (4, None)
+    assert board.power is not None
+    assert board.power.run_ma == 10.0
+    assert board.frameworks == {"zephyr": {"board": "mine"}}
+
+
+BAD = [
+    ("clock_hz = 80_000_000", "", "clock_hz is missing"),
+    ("clock_hz = 80_000_000", "clock_hz = 0", "clock_hz must be above 0"),
+    ("clock_hz = 80_000_000", 'clock_hz = "fast"', "clock_hz must be an integer"),
+    ("[power]", "[powers]", "powers is not a known key"),
+    ("volt = 3.3", "", "power.volt is missing"),
+    ("volt = 3.3", "volt = -1", "power.volt must be a number above 0"),
+    ('size = "512K"', 'size = "512 kB"', "memory.flash.size must be a size"),
+    ('size = "512K"', 'size = "8192M"', "memory.flash.size must be above 0 and end below 4 GiB"),
+    ("wait_states = 4", "waits = 4", "memory.flash.waits is not a known key"),
+    ('kind = "ram", ', "", "memory.ccm.kind must be flash or ram"),
+    ("ccm =", "data =", "memory.data is not a name for a memory"),
+    ("0x1000_0000", "0x2000_1000", "memory.ccm overlaps ram"),
+    ("0x1000_0000", "0x1FFF_8000", "memory.ram starts where ccm ends"),
+    ("ram = { origin = 0x2000_0000, size = 98304 }", "", "ram"),
+    ('"cortex-m4f"', '"cortex-m4"', "core is 'cortex-m4', which is not a core"),
+    ("[memory]", "[memory", "not a valid TOML file"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "text"), BAD)
+def test_bad_board_files(tmp_path: Path, old: str, new: str, text: str) -> None:
+    assert old in GOOD
+    path = board_file(tmp_path, GOOD.replace(old, new))
+    if new == "" and text == "ram":  # ccm is a ram too: the board stays valid
+        assert load_board(path).ram.name == "ccm"
+        return
+    with pytest.raises(ChipfitError, match=text) as caught:
+        load_board(path)
+    assert caught.value.code == "B002"
+    assert "mine.toml" in caught.value.message
+
+
+def test_missing_board_file(tmp_path: Path) -> None:
+    with pytest.raises(ChipfitError, match="cannot read the board file") as caught:
+        load_board(tmp_path / "gone.toml")
+    assert caught.value.code == "F001"
