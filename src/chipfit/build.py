@@ -88,7 +88,8 @@ def _check_memory(program: Program, board: Board, stack_bytes: int) -> None:
         raise ChipfitError(
             "M001",
             f"{program.name} does not fit {board.name}: {'; '.join(problems)}",
-            f"the peak is {program.plan.why}; choose a board with more memory, a smaller input or a smaller model",
+            f"most RAM is needed {program.plan.peak_step}; "
+            "choose a board with more memory, a smaller input or a smaller model",
         )
 
 
@@ -147,8 +148,8 @@ def _ram(program: Program, board: Board, elf: Elf | None, stack_bytes: int) -> R
     plan = program.plan
     arena, bound, scratch, state = plan.arena_bytes, plan.lower_bound, plan.scratch_bytes, plan.state_bytes
     if elf is None:
-        return Ram(arena, bound, scratch, state, None, None, None, None, plan.why)
+        return Ram(arena, bound, scratch, state, None, None, None, None, plan.peak_step, plan.why)
     variables = elf.sizes().data + elf.sizes().bss
     total = variables + stack_bytes
     statics = variables - program.memory_bytes
-    return Ram(arena, bound, scratch, state, statics, stack_bytes, total, board.ram.size, plan.why)
+    return Ram(arena, bound, scratch, state, statics, stack_bytes, total, board.ram.size, plan.peak_step, plan.why)

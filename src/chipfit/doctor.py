@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +16,8 @@ from pathlib import Path
 from chipfit.report.info import Check, DoctorReport
 
 _PACKAGES = (
-    ("numpy", "arrays, and the reference that all else is held against"),
-    ("ai-edge-litert", "the schema of .tflite files; reference kernels for float models"),
+    ("numpy", "arrays; the reference"),
+    ("ai-edge-litert", "reads .tflite; compares float models"),
     ("capstone", "disassembly"),
     ("pyelftools", "symbols and sections of compiled programs"),
     ("typer", "the command line"),
@@ -34,7 +35,7 @@ def examine(progress: Callable[[str], None] | None = None) -> DoctorReport:
         _unicorn,
         _counter,
         _tflite_micro,
-        lambda: _program("arm-none-eabi-gcc", "compile for Arm with your own gcc (--cc)", _arm_gcc_hint()),
+        lambda: _program("arm-none-eabi-gcc", "compile for Arm with your own gcc: --cc", _arm_gcc_hint()),
         lambda: _program("qemu-system-arm", "run compiled programs on a second emulator", _qemu_hint()),
     ]
     done: list[Check] = []
@@ -76,8 +77,8 @@ def _zig() -> Check:
         source.write_text("", encoding="utf-8")
         problem = _problem([*zig_cc(), "-c", str(source), "-o", str(source.with_suffix(".o"))])
     if problem:
-        return Check("zig", purpose, True, False, f"{found}, but it fails: {problem}", "pip install -U ziglang")
-    return Check("zig", purpose, True, True, f"{found}, compiles", "")
+        return Check("zig", purpose, True, False, f"{found}, which fails: {problem}", "pip install -U ziglang")
+    return Check("zig", purpose, True, True, found, "")
 
 
 def _unicorn() -> Check:
@@ -86,7 +87,7 @@ def _unicorn() -> Check:
     try:
         import_module("unicorn")
     except ImportError as error:
-        broken = None if found is None else f"{found}, but it does not load: {error}"
+        broken = None if found is None else f"{found}, which does not load: {error}"
         return Check("unicorn", purpose, True, False, broken, "pip install unicorn")
     return Check("unicorn", purpose, True, True, found, "")
 
@@ -94,7 +95,7 @@ def _unicorn() -> Check:
 def _counter() -> Check:
     from chipfit.emulate.counter import has_native_counter
 
-    purpose = "counts instructions fast; without it runs are slower, with the same figures"
+    purpose = "counts instructions; without it runs are slower"
     there = has_native_counter()
     return Check("native counter", purpose, False, there, "built" if there else None, "needs the compiler and unicorn")
 
@@ -102,7 +103,7 @@ def _counter() -> Check:
 def _tflite_micro() -> Check:
     return _package(
         "tflite-micro",
-        "TFLite Micro itself, for `chipfit verify` to compare with",
+        "what `chipfit verify` compares with",
         required=False,
         install="pip install tflite-micro (wheels for Linux on x86-64 only)",
     )
@@ -112,8 +113,8 @@ def _program(name: str, purpose: str, install: str) -> Check:
     path = shutil.which(name)
     if path is None:
         return Check(name, purpose, False, False, None, install)
-    first = _first_line([path, "--version"])
-    return Check(name, purpose, False, first is not None, first or f"{path}, but it does not start", install)
+    found = _program_version([path, "--version"])
+    return Check(name, purpose, False, found is not None, found or f"{path} does not start", install)
 
 
 def _arm_gcc_hint() -> str:
@@ -142,10 +143,11 @@ def _problem(command: list[str]) -> str | None:
     return None if done.returncode == 0 else (lines[-1] if lines else f"exit code {done.returncode}")
 
 
-def _first_line(command: list[str]) -> str | None:
+def _program_version(command: list[str]) -> str | None:
+    """The first thing that looks like a version in what a program says of itself; None if it does not run."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    lines = done.stdout.strip().splitlines()
-    return lines[0] if done.returncode == 0 and lines else None
+    found = re.search(r"(?<![\w.:])\d+\.\d+(\.\d+)*(?!\w)", done.stdout)
+    return None if done.returncode else (found.group() if found else "there")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ import numpy as np
 
 from chipfit.codegen.harness import RUN_END, proof_line
 from chipfit.codegen.project import read_manifest
-from chipfit.emulate import HostLibrary, MachineResult, run_elf
+from chipfit.emulate import HostLibrary, MachineResult, estimate_cycles, how_estimated, run_elf
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array
 from chipfit.report.data import MEASURED, CompileReport, LayerRun, RunReport, TensorInfo
 from chipfit.samples import SampleLike, as_samples
-from chipfit.targets import load_board
+from chipfit.targets import Board, load_board
 
 ELF_NAME = "firmware.elf"
 DEFAULT_LIMIT = 20_000_000_000
@@ -84,16 +84,17 @@ class Firmware:
 
     def _host_report(self, stdin: bytes, samples: int, started: float) -> RunReport:
         raw = run_on_host(self.folder / self.manifest["library"], stdin, samples, self._output_bytes())
-        return self._report(raw, samples, started, "shared library returned", "measured (host)", None)
+        return self._report(raw, samples, started, "shared library returned", "measured (host)")
 
     def _chip_report(
         self, stdin: bytes, samples: int, started: float, limit: int, progress: Callable[[int], None] | None
     ) -> RunReport:
         functions = [layer["function"] for layer in self.manifest["layers"]]
         entry = f"{self.name}_run"
+        board = load_board(self.manifest["board_file"])
         result = run_elf(
             self.folder / ELF_NAME,
-            load_board(self.manifest["board_file"]),
+            board,
             stdin=stdin,
             marks=[entry, *functions, RUN_END],
             max_instructions=limit,
@@ -109,10 +110,11 @@ class Firmware:
                 f"the program ended with exit code {result.exit_code} and '{proof}', expected '{expected}'",
                 "this is a bug of chipfit: please report it with the model",
             )
-        return self._report(result.output, samples, started, proof, MEASURED, result)
+        report = self._report(result.output, samples, started, proof, MEASURED, result)
+        return _with_cycles(report, self.manifest["layers"], result, board)
 
     def _report(
-        self, raw: bytes, samples: int, started: float, proof: str, how: str, result: MachineResult | None
+        self, raw: bytes, samples: int, started: float, proof: str, how: str, result: MachineResult | None = None
     ) -> RunReport:
         counts = {m.name: m for m in result.marks} if result else {}
         runs = max(samples, 1)
@@ -139,6 +141,31 @@ class Firmware:
 
     def _output_bytes(self) -> int:
         return sum(int(np.prod(o.shape)) * np.dtype(o.dtype).itemsize for o in self.outputs)
+
+
+def _with_cycles(
+    report: RunReport, layers: Sequence[Mapping[str, Any]], result: MachineResult, board: Board
+) -> RunReport:
+    """The report with what the cycle model says of the run."""
+    estimate = estimate_cycles(result, board)
+    if estimate is None:
+        return report
+    runs = max(report.samples, 1)
+    by_mark = {mark.name: cycles for mark, cycles in zip(result.marks, estimate, strict=True)}
+    total = sum(cycles for name, cycles in by_mark.items() if name != RUN_END) // runs
+    seconds = total / board.clock_hz
+    power = board.power
+    return replace(
+        report,
+        layers=tuple(
+            replace(layer, cycles=by_mark[entry["function"]] // runs)
+            for layer, entry in zip(report.layers, layers, strict=True)
+        ),
+        cycles=total,
+        milliseconds=seconds * 1e3,
+        energy_mj=power.run_ma * power.volt * seconds if power else None,
+        cycles_how=how_estimated(board),
+    )
 
 
 def run_on_host(library: Path, stdin: bytes, samples: int, output_bytes: int) -> bytes:

@@ -44,7 +44,8 @@ def _arena(model: Model) -> tuple[ArenaSummary | None, str | None]:
         if error.code != "O002":
             raise
         return None, error.message
-    return ArenaSummary(plan.arena_bytes, plan.lower_bound, plan.scratch_bytes, plan.state_bytes, plan.why), None
+    arena, bound, scratch, state = plan.arena_bytes, plan.lower_bound, plan.scratch_bytes, plan.state_bytes
+    return ArenaSummary(arena, bound, scratch, state, plan.peak_step, plan.why), None
 
 
 def _layer(node: Node) -> LayerSummary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from chipfit.build import STACK_BYTES, compile_graph
 from chipfit.firmware import Firmware
-from chipfit.graph import Array, Graph
+from chipfit.graph import Array, Graph, Value
 from chipfit.importers import load_graph, read_file
 from chipfit.interpret import evaluate, initial_state
 from chipfit.ops import op_of
@@ -60,8 +61,17 @@ class Model:
     @property
     def is_float(self) -> bool:
         """Whether any layer computes on real numbers: then outputs are compared within a tolerance."""
+        return any(v.dtype.is_float for v in self._computed())
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether any layer computes on integers: then LiteRT, whose rounding differs, is no oracle."""
+        return any(not v.dtype.is_float for v in self._computed())
+
+    def _computed(self) -> Iterator[Value]:
+        """Outputs of the layers that do arithmetic, conversions at the edges of the model aside."""
         converting = ("quantize", "dequantize", "cast")
-        return any(v.dtype.is_float for n in self.graph.nodes if n.op.name not in converting for v in n.outputs)
+        return (v for n in self.graph.nodes if n.op.name not in converting for v in n.outputs)
 
     def samples(self, count: int, seed: int = 0) -> list[tuple[Array, ...]]:
         """Seeded random samples over the whole range of the inputs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, TensorType
 from chipfit.ops import random_input
-from chipfit.report.data import TensorInfo
+from chipfit.report.data import RunReport, TensorInfo
 
 Samples = Sequence[tuple[Array, ...]]
 """One tuple per sample, one array per input."""
@@ -115,3 +116,11 @@ def read_samples(path: Path, inputs: Sequence[TensorInfo]) -> list[tuple[Array, 
         except (OSError, ValueError, EOFError) as error:
             raise ChipfitError("I004", f"cannot read {path}: {error}") from error
     return as_samples(arrays, inputs)
+
+
+def save_outputs(path: Path, report: RunReport) -> None:
+    """Write the outputs of a run to an ``.npz`` file: one array per output, by name, samples first."""
+    with zipfile.ZipFile(path, "w") as archive:  # numpy.savez could not take an output that is named 'file'
+        for info, array in zip(report.output_info, report.outputs, strict=True):
+            with archive.open(f"{info.name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, array, allow_pickle=False)

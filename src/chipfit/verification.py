@@ -63,7 +63,7 @@ def verify(
         source = model.source
         for name, have, missing, run in (
             ("TFLite Micro", oracle.have_tflm(), oracle.TFLM_MISSING, oracle.tflm_run),
-            ("LiteRT", oracle.have_litert() and model.is_float, oracle.LITERT_MISSING, oracle.litert_run),
+            ("LiteRT", oracle.have_litert() and not model.is_integer, oracle.LITERT_MISSING, oracle.litert_run),
         ):
             if have:
                 compare(name, lambda run=run: _stack(run(source, samples), expected))

@@ -18,6 +18,7 @@ from chipfit.errors import ChipfitError
 
 MANIFEST = "chipfit.json"
 MANIFEST_VERSION = 1
+_MANIFEST_KEYS = ("name", "board", "board_file", "core", "arch", "inputs", "outputs", "layers", "report")
 
 
 def runtime_folder() -> Path:
@@ -116,14 +117,17 @@ def _swap(staging: Path, folder: Path) -> None:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """``chipfit.json`` of a compiled folder. Raises ChipfitError P002 where there is none of this version."""
     path = folder / MANIFEST
+    again = "compile it again with `chipfit compile MODEL -b BOARD`"
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ChipfitError(
             "P002", f"{folder} is not a compiled model: {error}", "compile one with `chipfit compile MODEL -b BOARD`"
         ) from error
-    if manifest.get("version") != MANIFEST_VERSION:
-        raise ChipfitError(
-            "P002", f"{path} is version {manifest.get('version')}, this chipfit reads {MANIFEST_VERSION}"
-        )
+    version = manifest.get("version") if isinstance(manifest, dict) else None
+    if version != MANIFEST_VERSION:
+        raise ChipfitError("P002", f"{path} is version {version}, this chipfit reads {MANIFEST_VERSION}", again)
+    missing = [key for key in _MANIFEST_KEYS if key not in manifest]
+    if missing:
+        raise ChipfitError("P002", f"{path} lacks {', '.join(missing)}", again)
     return manifest

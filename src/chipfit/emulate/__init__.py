@@ -1,5 +1,6 @@
 """Compile C for a core, run it on an emulated one, or load it into this process."""
 
+from chipfit.emulate.cycles import estimate_cycles, how_estimated
 from chipfit.emulate.elf import Elf, Sizes, Symbol
 from chipfit.emulate.library import HostLibrary
 from chipfit.emulate.machine import MachineResult, Mark, run_elf
@@ -14,5 +15,7 @@ __all__ = [
     "Symbol",
     "build_elf",
     "build_host_library",
+    "estimate_cycles",
+    "how_estimated",
     "run_elf",
 ]

@@ -23,13 +23,14 @@ int __stdcall DllMainCRTStartup(void *module, unsigned reason, void *reserved)
 
 #define CHUNK 256
 
-struct block {
+struct block { /* what one mark executed of a block */
     uint64_t address;
     uint64_t hits;
-    uint32_t size; /* bytes; 0: the slot is free */
+    uint64_t taken; /* executions that did not go on with the instruction behind the block */
+    uint32_t size;  /* bytes; 0: the slot is free */
     uint32_t instructions;
-    int32_t mark; /* index of the mark that starts here, or -1 */
-    uint32_t padding;
+    int32_t mark;  /* index of the mark that starts here, or -1 */
+    int32_t owner; /* index of the mark that executed it, or -1 */
 };
 
 struct mark {
@@ -44,6 +45,7 @@ struct state {
     void (*watched)(uint64_t address); /* called before a block at a watched address runs */
     int (*tick)(uint64_t total);       /* called about every tick_step instructions; nonzero stops */
     struct block *blocks;
+    struct block *last; /* the block that ran before this one */
     struct mark *marks;
     uint64_t slots; /* a power of two */
     uint64_t used;
@@ -53,6 +55,7 @@ struct state {
     uint64_t next_tick;
     uint64_t tick_step;
     uint64_t watch[2];
+    uint64_t behind; /* the address behind the last block */
     uint64_t since; /* total at the entry of the current mark */
     int64_t current; /* mark that the instructions now belong to, or -1 */
     uint32_t is_riscv;
@@ -89,15 +92,16 @@ static uint32_t count(struct state *s, void *uc, uint64_t address, uint32_t size
     return n;
 }
 
-static struct block *find(struct state *s, void *uc, uint64_t address, uint32_t size)
+static struct block *find(struct state *s, void *uc, uint64_t address, uint32_t size, int32_t owner)
 {
     uint64_t mask = s->slots - 1;
-    uint64_t i = ((address >> 1) * 0x9E3779B97F4A7C15u >> 32) & mask;
+    uint64_t key = (address >> 1) ^ ((uint64_t)(uint32_t)owner << 40);
+    uint64_t i = (key * 0x9E3779B97F4A7C15u >> 32) & mask;
     uint64_t m;
     struct block *b;
     while (s->blocks[i].size != 0) {
         b = &s->blocks[i];
-        if (b->address == address && b->size == size) {
+        if (b->address == address && b->size == size && b->owner == owner) {
             return b;
         }
         i = (i + 1) & mask;
@@ -111,6 +115,7 @@ static struct block *find(struct state *s, void *uc, uint64_t address, uint32_t 
     b->size = size;
     b->instructions = count(s, uc, address, size);
     b->mark = -1;
+    b->owner = owner;
     for (m = 0; m < s->mark_count; ++m) {
         if (s->marks[m].address == address) {
             b->mark = (int32_t)m;
@@ -130,7 +135,10 @@ EXPORT void cf_counter_block(void *uc, uint64_t address, uint32_t size, void *us
     if (address == s->watch[0] || address == s->watch[1]) {
         s->watched(address);
     }
-    b = find(s, uc, address, size);
+    if (s->last != 0 && address != s->behind) {
+        ++s->last->taken;
+    }
+    b = find(s, uc, address, size, (int32_t)s->current);
     if (b != 0 && b->mark >= 0) {
         if (s->current >= 0) {
             s->marks[s->current].instructions += s->total - s->since;
@@ -138,7 +146,10 @@ EXPORT void cf_counter_block(void *uc, uint64_t address, uint32_t size, void *us
         s->current = b->mark;
         s->since = s->total;
         ++s->marks[s->current].visits;
+        b = find(s, uc, address, size, (int32_t)s->current);
     }
+    s->last = b;
+    s->behind = address + size;
     if (b != 0) {
         ++b->hits;
         s->total += b->instructions;

@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
 
 _SOURCE = Path(__file__).with_name("counter.c")
@@ -38,6 +39,18 @@ class Block:
     size: int  # bytes
     instructions: int
     hits: int
+    taken: int = 0
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What one mark executed of a block. ``taken``: executions that did not go on with the instruction behind it."""
+
+    address: int
+    size: int  # bytes
+    mark: int  # its index; -1: before the first mark
+    hits: int
+    taken: int
 
 
 class Counter(ABC):
@@ -70,11 +83,22 @@ class Counter(ABC):
         """(visits, instructions) of each mark; call it once the run has ended."""
 
     @abstractmethod
-    def blocks(self) -> dict[int, tuple[int, int]]:
-        """Address → (size in bytes, hits) of every block that ran.
+    def executed(self) -> list[Executed]:
+        """Every block that ran, for each mark that ran it.
 
         Blocks may overlap: a jump into the middle of a run of instructions starts a block of its own.
         """
+
+    def blocks(self) -> dict[int, tuple[int, int]]:
+        """Address → (size in bytes, hits) of every block that ran.
+
+        The emulator may cut a block short once; hits then belong to the longer one.
+        """
+        result: dict[int, tuple[int, int]] = {}
+        for block in sorted(self.executed(), key=lambda item: (item.address, item.size)):
+            _, hits = result.get(block.address, (0, 0))
+            result[block.address] = (block.size, hits + block.hits)
+        return result
 
 
 @dataclass(frozen=True)
@@ -119,7 +143,9 @@ class PythonCounter(Counter):
         self._problem = 0
         self._next_tick = _TICK
         self._watch: tuple[int, int | None] = (_NEVER, None)
-        self._blocks: dict[tuple[int, int], Block] = {}
+        self._blocks: dict[tuple[int, int, int], Block] = {}
+        self._last: Block | None = None
+        self._behind = _NEVER
 
     def attach(self, uc: Any) -> None:
         uc.hook_add(_UC_HOOK_BLOCK, self._block)
@@ -141,24 +167,30 @@ class PythonCounter(Counter):
             counts[self._current] += self._total - self._since
         return list(zip(self._visits, counts, strict=True))
 
-    def blocks(self) -> dict[int, tuple[int, int]]:
-        return _merge([(address, block) for (address, _), block in self._blocks.items()])
+    def executed(self) -> list[Executed]:
+        return [
+            Executed(address, size, mark, block.hits, block.taken)
+            for (address, size, mark), block in self._blocks.items()
+        ]
 
     def _block(self, uc: Any, address: int, size: int, _user: object) -> None:
         if self._problem:
             return
         if address in self._watch:
             self._plan.watched(address)
-        block = self._blocks.get((address, size))
-        if block is None:
-            block = Block(size, count_instructions(bytes(uc.mem_read(address, size)), self._plan.is_riscv), 0)
-            self._blocks[address, size] = block
         mark = self._mark_at.get(address)
         if mark is not None:
             if self._current >= 0:
                 self._instructions[self._current] += self._total - self._since
             self._current, self._since = mark, self._total
             self._visits[mark] += 1
+        block = self._blocks.get((address, size, self._current))
+        if block is None:
+            block = Block(size, count_instructions(bytes(uc.mem_read(address, size)), self._plan.is_riscv), 0)
+            self._blocks[address, size, self._current] = block
+        if self._last is not None and address != self._behind:
+            self._last.taken += 1
+        self._last, self._behind = block, address + size
         block.hits += 1
         self._total += block.instructions
         if self._total >= self._plan.limit:
@@ -181,23 +213,15 @@ def count_instructions(code: bytes, is_riscv: bool) -> int:
     return count
 
 
-def _merge(found: Sequence[tuple[int, Block]]) -> dict[int, tuple[int, int]]:
-    """One entry an address. The emulator may cut a block short once; hits then belong to the longer one."""
-    result: dict[int, tuple[int, int]] = {}
-    for address, block in sorted(found, key=lambda item: (item[0], item[1].size)):
-        _, hits = result.get(address, (0, 0))
-        result[address] = (block.size, hits + block.hits)
-    return result
-
-
 class _Block(ctypes.Structure):
     _fields_ = (
         ("address", ctypes.c_uint64),
         ("hits", ctypes.c_uint64),
+        ("taken", ctypes.c_uint64),
         ("size", ctypes.c_uint32),
         ("instructions", ctypes.c_uint32),
         ("mark", ctypes.c_int32),
-        ("padding", ctypes.c_uint32),
+        ("owner", ctypes.c_int32),
     )
 
 
@@ -220,6 +244,7 @@ class _State(ctypes.Structure):
         ("watched", _WATCHED),
         ("tick", _TICKED),
         ("blocks", ctypes.c_void_p),
+        ("last", ctypes.c_void_p),
         ("marks", ctypes.c_void_p),
         ("slots", ctypes.c_uint64),
         ("used", ctypes.c_uint64),
@@ -229,6 +254,7 @@ class _State(ctypes.Structure):
         ("next_tick", ctypes.c_uint64),
         ("tick_step", ctypes.c_uint64),
         ("watch", ctypes.c_uint64 * 2),
+        ("behind", ctypes.c_uint64),
         ("since", ctypes.c_uint64),
         ("current", ctypes.c_int64),
         ("is_riscv", ctypes.c_uint32),
@@ -242,8 +268,8 @@ class NativeCounter(Counter):
     def __init__(self, plan: Plan, library: ctypes.CDLL) -> None:
         unicorn = _unicorn_library()
         self._function = library.cf_counter_block
-        # At most a block for each 2 bytes of code; the emulator may also cut a few short.
-        slots = max(_MIN_SLOTS, 1 << plan.code_bytes.bit_length())
+        # A block has 6 bytes of code or more on average, and the marks share little of it: there is ample room.
+        slots = max(_MIN_SLOTS, 2 << plan.code_bytes.bit_length())
         self._blocks = (_Block * slots)()
         self._marks = (_Mark * max(1, len(plan.marks)))()
         for mark, address in zip(self._marks, plan.marks, strict=False):
@@ -303,14 +329,11 @@ class NativeCounter(Counter):
             counts[state.current] = (visits, instructions + int(state.total) - int(state.since))
         return counts
 
-    def blocks(self) -> dict[int, tuple[int, int]]:
-        return _merge(
-            [
-                (int(block.address), Block(int(block.size), int(block.instructions), int(block.hits)))
-                for block in self._blocks
-                if block.size
-            ]
-        )
+    def executed(self) -> list[Executed]:
+        table = np.ctypeslib.as_array(self._blocks)
+        used = table[table["hits"] > 0]
+        columns = (used[name].tolist() for name in ("address", "size", "owner", "hits", "taken"))
+        return [Executed(*row) for row in zip(*columns, strict=True)]
 
 
 def _ignore(_: object) -> None:

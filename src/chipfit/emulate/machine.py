@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chipfit.emulate.counter import LIMIT, STOPPED, Counter, Plan, make_counter
+from chipfit.emulate.counter import LIMIT, STOPPED, Counter, Executed, Plan, make_counter
 from chipfit.emulate.cpu import AccessError, Cpu, Event
 from chipfit.emulate.elf import Elf
 from chipfit.emulate.semihost import Semihost
@@ -44,12 +44,18 @@ class MachineResult:
     marks: list[Mark]
     stack_bytes: int  # of the call tree of `stack_from`, its own frame included; lowest byte written
     wall_seconds: float
+    elf: Elf = field(repr=False, compare=False)
     _counter: Counter = field(repr=False, compare=False)
 
     @property
     def blocks(self) -> dict[int, tuple[int, int]]:
         """Address → (size in bytes, hits) of every block of instructions that ran; made when asked for."""
         return self._counter.blocks()
+
+    @property
+    def executed(self) -> list[Executed]:
+        """The same for each mark, with the branches taken; ``mark`` is an index into ``marks``. Made when asked for."""
+        return self._counter.executed()
 
 
 def run_elf(
@@ -136,6 +142,7 @@ class _Run:
             ],
             stack_bytes=self.stack_used,
             wall_seconds=time.perf_counter() - start,
+            elf=self.elf,
             _counter=self.counter,
         )
 

@@ -1,4 +1,4 @@
-"""What ADD and SUB share: everything but a sign and the precision of their multipliers."""
+"""What ADD and SUB share: everything but a sign."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import quantize_multiplier
 from chipfit.graph import Array, DType, Node
 from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
-from chipfit.ops._add_s8 import Rescale, find_two_products
+from chipfit.ops._add_s8 import LEFT_SHIFT, Rescale, find_two_products
 from chipfit.ops._base import Call, Kernel, for_types
 from chipfit.ops._broadcast import Binary, Params, broadcast_call
 from chipfit.ops._int32 import activation_range_int32, clamp_int32
@@ -22,18 +22,13 @@ class AddLike(Binary):
 
     sign: ClassVar[int]
 
-    @staticmethod
-    @abstractmethod
-    def multipliers(a: float, b: float, y: float) -> tuple[float, float, float]:
-        """Of the two operands and of the result, from the three scales."""
-
     @property
     @abstractmethod
     def activation(self) -> Activation: ...
 
     def rescale(self, node: Node) -> Rescale:
         a, b, y = node["a"].q, node["b"].q, node["y"].q
-        to_a, to_b, to_y = self.multipliers(a.s, b.s, y.s)
+        to_a, to_b, to_y = _multipliers(a.s, b.s, y.s)
         low, high = activation_range(self.activation, DType.INT8, y)
         return Rescale(
             a=quantize_multiplier(to_a),
@@ -51,7 +46,7 @@ class AddLike(Binary):
         require_one_type(node, DType.INT8, DType.FLOAT32, DType.INT32)
         if node["y"].dtype is DType.INT8:
             a, b, y = node["a"].q, node["b"].q, node["y"].q
-            if self.multipliers(a.s, b.s, y.s)[2] >= 1.0:
+            if _multipliers(a.s, b.s, y.s)[2] >= 1.0:
                 raise ChipfitError(
                     "O002",
                     f"{self.name} '{node.name}': the output's scale {y.s:g} is less than a millionth of the operands' "
@@ -73,6 +68,15 @@ class AddLike(Binary):
             return broadcast_call(node, {"act_min": low, "act_max": high}, "cf_binary_s32_params")
         low_f, high_f = activation_range_float(self.activation)
         return broadcast_call(node, {"act_min": low_f, "act_max": high_f}, "cf_binary_f32_params")
+
+
+def _multipliers(a: float, b: float, y: float) -> tuple[float, float, float]:
+    """Of the two operands and of the result, from the three scales; in double.
+
+    Source: TFLite Micro ``CalculateOpDataAdd`` and ``CalculateOpDataSub``.
+    """
+    twice = 2 * max(a, b)
+    return a / twice, b / twice, twice / ((1 << LEFT_SHIFT) * y)
 
 
 def _rescale(node: Node) -> Rescale:

@@ -60,11 +60,12 @@ def collapse(a: Shape, b: Shape) -> Loops:
     for m, n in zip(a, b, strict=True):
         if m == n == 1:
             continue
-        moves = (m == max(m, n), n == max(m, n))
+        size = n if m == 1 else m
+        moves = (m == size, n == size)
         if merged and merged[-1][1:] == moves:
-            merged[-1] = (merged[-1][0] * max(m, n), *moves)
+            merged[-1] = (merged[-1][0] * size, *moves)
         else:
-            merged.append((max(m, n), *moves))
+            merged.append((size, *moves))
     merged = merged or [(1, True, True)]
     steps_a, steps_b, step_a, step_b = [0] * len(merged), [0] * len(merged), 1, 1
     for i in reversed(range(len(merged))):
@@ -119,13 +120,13 @@ PAIRS: tuple[tuple[Shape, Shape], ...] = (
 
 
 def binary_samples(
-    rng: np.random.Generator, op: Op, result_scale: float = 1.0, same_quant: bool = False
+    rng: np.random.Generator, op: Op, result_scale: float = 1.0, same_quant: bool = False, pairs: slice = slice(None)
 ) -> Iterator[Node]:
     """int8 and float32 nodes over :data:`PAIRS`, each also with a constant on one side.
 
     ``result_scale``: about how much larger the results are than the operands (in units of their scales).
     """
-    for i, (a_shape, b_shape) in enumerate(PAIRS):
+    for i, (a_shape, b_shape) in enumerate(PAIRS[pairs]):
         a, b = int8_type(rng, *a_shape), int8_type(rng, *b_shape)
         if same_quant:
             b = int8_type(rng, *b_shape, scale=a.q.s, zero_point=a.q.zp)

@@ -10,15 +10,20 @@ from chipfit.ops._activation import Activation, activation_range, activation_ran
 from chipfit.ops._base import Call, Port
 
 
-def rescale_and_clamp(node: Node, x: Array, act: Activation) -> Int:
-    """int8 from the input's to the output's quantization, clamped. The multiplier is a float32 quotient.
+def rescale_and_clamp(node: Node, x: Array, act: Activation, multiplier: float) -> Int:
+    """int8 from the input's to the output's quantization, clamped.
 
     Source: TFLite ``ReluPrepare`` and ``ReluX``.
     """
     x_quant, y_quant = node["x"].q, node["y"].q
-    m, shift = quantize_multiplier(float(np.float32(x_quant.s) / np.float32(y_quant.s)))
+    m, shift = quantize_multiplier(multiplier)
     low, high = activation_range(act, node["y"].dtype, y_quant)
     return requantize(x.astype(np.int64) - x_quant.zp, m, shift, y_quant.zp, low, high)
+
+
+def float32_quotient(node: Node) -> float:
+    """The multiplier of LiteRT: scales divided in float32."""
+    return float(np.float32(node["x"].q.s) / np.float32(node["y"].q.s))
 
 
 def clamp_call(node: Node, act: Activation) -> Call:

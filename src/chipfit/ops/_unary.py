@@ -41,3 +41,7 @@ def unary_samples(rng: np.random.Generator, op: Op, *outputs: Quant) -> Iterator
         yield make_node(op, {"x": x}, (DType.INT8, outputs[0] if outputs else random))
         if not outputs:
             yield make_node(op, {"x": x}, (DType.INT8, x.q))
+    if not outputs:
+        # 3/2, but for the rounding of the scales: every second result is half of one before it is rounded
+        x = int8_type(rng, 257, scale=0.1, zero_point=-90)
+        yield make_node(op, {"x": x}, (DType.INT8, Quant.per_tensor(x.q.s * 20 / 30, -100)))

@@ -53,7 +53,7 @@ def require_int8_weights(node: Node) -> None:
             f"y={kinds[2].value}; int8 throughout or float32 throughout can be compiled",
             "quantize the model to full int8 (the TensorFlow Lite converter's default since 2.3)",
         )
-    if any(w.q.zero_point):
+    if w.type.quant is not None and any(w.q.zero_point):
         raise ChipfitError(
             "O002",
             f"{node.op.name} '{node.name}': weights '{w.name}' have a zero point that is not 0",

@@ -24,6 +24,7 @@ from chipfit.ops._base import (
     make_node,
     register,
 )
+from chipfit.ops._checks import require_weight_scales
 from chipfit.ops._window import (
     Pads,
     output_multipliers,
@@ -75,6 +76,7 @@ class Conv2D(Op):
 
     def check(self, node: Node) -> None:
         require_int8_weights(node)
+        require_weight_scales(node, axis=0)
 
     def eval_float(self, node: Node, *x: Array) -> Array:
         acc = self._accumulate(x[0].astype(np.float32), x[1].astype(np.float32), 0.0)

@@ -14,6 +14,7 @@ from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
 from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._checks import require_weight_scales
+from chipfit.ops._depthwise_dsp import call_3x3, reason_3x3
 from chipfit.ops._window import Pads, output_multipliers, require_int8_weights, same_pads, window_count, windows
 
 
@@ -36,6 +37,7 @@ class DepthwiseConv2D(Op):
     act: Activation = "none"
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel("cf_depthwise_conv2d_s8_dsp_3x3", for_types("int8"), frozenset({"dsp"}), reason_3x3, call_3x3),
         Kernel("cf_depthwise_conv2d_s8", for_types("int8")),
         Kernel("cf_depthwise_conv2d_f32", for_types("float32")),
     )
@@ -58,8 +60,8 @@ class DepthwiseConv2D(Op):
         return [(n, oh, ow, out)]
 
     def check(self, node: Node) -> None:
-        require_weight_scales(node, axis=3)
         require_int8_weights(node)
+        require_weight_scales(node, axis=3)
 
     def eval_float(self, node: Node, *x: Array) -> Array:
         acc = self._accumulate(x[0].astype(np.float32), x[1].astype(np.float32))

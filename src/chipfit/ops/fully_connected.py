@@ -10,12 +10,14 @@ from typing import ClassVar
 import numpy as np
 
 from chipfit.errors import ChipfitError
-from chipfit.fixedpoint import INT32_MAX, quantize_multiplier, requantize
+from chipfit.fixedpoint import INT32_MAX, requantize
 from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
-from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
+from chipfit.ops._activation import Activation, activation_float, activation_range_float
 from chipfit.ops._base import Arg, Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._checks import require_weight_scales
-from chipfit.ops._window import output_multipliers, require_int8_weights
+from chipfit.ops._dense import dense_multipliers, dense_range
+from chipfit.ops._dense_dsp import dense_dsp_call, dense_dsp_reason
+from chipfit.ops._window import require_int8_weights
 
 
 @register
@@ -36,6 +38,20 @@ class FullyConnected(Op):
     keep_dims: bool = False
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel(
+            "cf_fully_connected_s8_dsp",
+            for_types("int8"),
+            frozenset({"dsp"}),
+            lambda n: dense_dsp_reason(n, wide=False),
+            lambda n: dense_dsp_call(n, wide=False),
+        ),
+        Kernel(
+            "cf_fully_connected_s8_dsp_wide",
+            for_types("int8"),
+            frozenset({"dsp"}),
+            lambda n: dense_dsp_reason(n, wide=True),
+            lambda n: dense_dsp_call(n, wide=True),
+        ),
         Kernel("cf_fully_connected_s8", for_types("int8")),
         Kernel("cf_fully_connected_f32", for_types("float32")),
     )
@@ -56,8 +72,8 @@ class FullyConnected(Op):
         return [(*x.shape[:-1], out)]
 
     def check(self, node: Node) -> None:
-        require_weight_scales(node, axis=0)
         require_int8_weights(node)
+        require_weight_scales(node, axis=0)
 
     def eval_float(self, node: Node, *x: Array) -> Array:
         acc = x[0].reshape(-1, x[1].shape[1]) @ x[1].T
@@ -70,9 +86,8 @@ class FullyConnected(Op):
         acc = (rows @ x[1].astype(np.float64).T).astype(np.int64)
         if len(x) > 2:
             acc = acc + x[2].astype(np.int64)
-        m, shift = _multipliers(node)
-        low, high = activation_range(self.act, y.dtype, y.q)
-        return requantize(acc, m, shift, y.q.zp, low, high)
+        m, shift = dense_multipliers(node)
+        return requantize(acc, m, shift, y.q.zp, *dense_range(node))
 
     def macs(self, node: Node) -> int:
         return node["y"].type.size * node["w"].shape[1]
@@ -84,8 +99,8 @@ class FullyConnected(Op):
         if y.dtype is DType.FLOAT32:
             low, high = activation_range_float(self.act)
             return Call([Port("x"), Port("w"), Port("b"), Port("y")], {**shape, "act_min": low, "act_max": high})
-        m, shift = _multipliers(node)
-        low_q, high_q = activation_range(self.act, y.dtype, y.q)
+        m, shift = dense_multipliers(node)
+        low_q, high_q = dense_range(node)
         bias, in_zero = _folded_bias(node)
         quant = {"in_zero": in_zero, "per_output": int(len(m) > 1), "out_zero": y.q.zp}
         args = [Port("x"), Port("w"), bias, Const("m", m), Const("shift", shift), Port("y")]
@@ -110,20 +125,6 @@ class FullyConnected(Op):
             b = rng.normal(0, 1, w_shape[0]).astype(np.float32)
             yield make_node(op, {"x": float_type(*x_shape), "w": w, "b": b}, (DType.FLOAT32, None))
         yield make_node(cls(), {"x": float_type(2, 3), "w": float_type(5, 3)}, (DType.FLOAT32, None))
-
-
-def _multipliers(node: Node) -> tuple[Array, Array]:
-    """``(m, shift)``, one for each output or one for all.
-
-    Source: TFLite Micro ``CalculateOpDataFullyConnected``. With one scale the product of input and weight scale is
-    rounded to float32 first (``GetQuantizedConvolutionMultipler``); with one per output it is not.
-    """
-    x, w, y = node["x"], node["w"], node["y"]
-    if len(w.q.scale) > 1:
-        m, shift = output_multipliers(x, w, y, w.shape[0])
-        return m, shift.astype(np.int8)
-    m_all, shift_all = quantize_multiplier(float(np.float32(x.q.s) * np.float32(w.q.s)) / float(y.q.s))
-    return np.array([m_all], np.int32), np.array([shift_all], np.int8)
 
 
 def _folded_bias(node: Node) -> tuple[Arg, int]:

@@ -27,8 +27,9 @@ from chipfit.ops._unary import Unary, unary_samples
 class HardSwish(Unary):
     """y = x * min(max(x + 3, 0), 6) / 6.
 
-    Source: TFLite HARD_SWISH; int8 as in the TFLite Micro and LiteRT reference kernels: 16-bit fixed point, where 1/6
-    and the bounds at -3 and 3 come from a saturating scale on which 3 is 2**15.
+    Source: TFLite HARD_SWISH; int8 as in the TFLite Micro reference kernel: 16-bit fixed point, where 1/6 and the
+    bounds at -3 and 3 come from a saturating scale on which 3 is 2**15. Multipliers are double quotients (LiteRT:
+    float32 quotients, so that a 16-bit multiplier can differ by one).
     """
 
     name: ClassVar[str] = "hard_swish"
@@ -52,9 +53,8 @@ class HardSwish(Unary):
 
     def eval_int(self, node: Node, *x: Array) -> Array:
         x_quant, y_quant = node["x"].q, node["y"].q
-        hires = np.float32(1 / 128) * np.float32(x_quant.s)
-        output_m, output_shift = multiplier16(float(hires / np.float32(y_quant.s)))
-        gate_m, gate_shift = multiplier16(float(hires / (np.float32(3) / np.float32(32768))))
+        output_m, output_shift = multiplier16(x_quant.s / 128 / y_quant.s)
+        gate_m, gate_shift = multiplier16(x_quant.s / 128 / (3 / 32768))
         value = (x[0].astype(np.int64) - x_quant.zp) << 7
         gate = saturate16(value << max(gate_shift - 1, 0))
         gate = rounding_high_multiply16(gate, gate_m)

@@ -21,7 +21,7 @@ class LeakyRelu(Unary):
     """y = x > 0 ? x : x * alpha; alpha may be negative.
 
     Source: TFLite LEAKY_RELU; int8 as in the TFLite Micro reference kernel: both sides are rescaled with double
-    rounding by multipliers that are float32 quotients.
+    rounding, by multipliers that are double quotients (LiteRT: float32 quotients, so that a tie can fall otherwise).
     """
 
     name: ClassVar[str] = "leaky_relu"
@@ -35,9 +35,8 @@ class LeakyRelu(Unary):
 
     def eval_int(self, node: Node, *x: Array) -> Array:
         x_quant, y_quant = node["x"].q, node["y"].q
-        scale = np.float32(x_quant.s)
-        alpha = float(scale * np.float32(self.alpha) / np.float32(y_quant.s))
-        identity = float(scale / np.float32(y_quant.s))
+        identity = x_quant.s / y_quant.s
+        alpha = x_quant.s * float(np.float32(self.alpha)) / y_quant.s
         distance = x[0].astype(np.int64) - x_quant.zp
         above = multiply_by_quantized_multiplier(distance, *quantize_multiplier(identity))
         below = multiply_by_quantized_multiplier(distance, *quantize_multiplier(abs(alpha)))

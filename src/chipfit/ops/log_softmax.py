@@ -19,6 +19,7 @@ from chipfit.fixedpoint import (
 )
 from chipfit.graph import Array, DType, Node, Quant, Shape
 from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
+from chipfit.ops._float import exp32, log32, sum_last32
 from chipfit.ops._softmax import (
     ROW_SHAPES,
     below_max,
@@ -55,7 +56,7 @@ class LogSoftmax(Op):
 
     def eval_float(self, node: Node, *x: Array) -> Array:
         z = x[0] - x[0].max(axis=-1, keepdims=True)
-        return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+        return z - log32(sum_last32(exp32(z)))
 
     def eval_int(self, node: Node, *x: Array) -> Array:
         low, high = node["y"].dtype.range

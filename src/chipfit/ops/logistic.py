@@ -22,8 +22,9 @@ from chipfit.ops._unary import Unary, unary_samples
 class Logistic(Unary):
     """y = 1 / (1 + exp(-x)).
 
-    int8: the output has scale 1/256 and zero point -128. Source: TFLite LOGISTIC; int8 as in the TFLite Micro and
-    LiteRT reference kernels (fixed point; LiteRT's optimised kernels round a float instead).
+    int8: the output has scale 1/256 and zero point -128. Source: TFLite LOGISTIC; int8 in fixed point, as in the TFLite
+    Micro reference kernel. LiteRT's reference kernel is equal but for input scales above 2, where TFLite Micro takes
+    inputs from three steps on as infinite; LiteRT's optimised kernels round a float instead.
     """
 
     name: ClassVar[str] = "logistic"

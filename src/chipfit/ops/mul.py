@@ -76,9 +76,9 @@ class Mul(Binary):
     @classmethod
     def samples(cls, rng: np.random.Generator) -> Iterator[Node]:
         yield from binary_samples(rng, cls(), 3.0)
-        yield from binary_samples(rng, cls("relu"), 8.0)
-        yield from binary_samples(rng, cls("relu6"), 3.0)
-        yield from binary_samples(rng, cls("relu_n1_to_1"), 0.3)
+        yield from binary_samples(rng, cls("relu"), 8.0, pairs=slice(2))
+        yield from binary_samples(rng, cls("relu6"), 3.0, pairs=slice(1, 4))
+        yield from binary_samples(rng, cls("relu_n1_to_1"), 0.3, pairs=slice(1, 4))
         yield from int32_samples(rng, cls())
 
 

@@ -20,7 +20,8 @@ from chipfit.ops._unary import Unary, unary_samples
 class Relu(Unary):
     """y = max(x, 0).
 
-    Source: TFLite RELU; int8 is rescaled with double rounding, as in the TFLite Micro reference kernel.
+    Source: TFLite RELU; int8 as in the TFLite Micro reference kernel: rescaled with double rounding, by a double
+    quotient (LiteRT: a float32 quotient, so that a tie can fall otherwise).
     """
 
     name: ClassVar[str] = "relu"
@@ -31,7 +32,7 @@ class Relu(Unary):
         return np.where(x[0] < 0, np.float32(0), x[0])
 
     def eval_int(self, node: Node, *x: Array) -> Array:
-        return rescale_and_clamp(node, x[0], "relu")
+        return rescale_and_clamp(node, x[0], "relu", node["x"].q.s / node["y"].q.s)
 
     @classmethod
     def samples(cls, rng: np.random.Generator) -> Iterator[Node]:

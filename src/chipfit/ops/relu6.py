@@ -12,7 +12,7 @@ from chipfit.graph import Array, Node
 from chipfit.ops._activation import activation_float
 from chipfit.ops._base import Call, Kernel, for_types, register
 from chipfit.ops._lookup import lookup_kernel
-from chipfit.ops._relu import clamp_call, rescale_and_clamp
+from chipfit.ops._relu import clamp_call, float32_quotient, rescale_and_clamp
 from chipfit.ops._unary import Unary, unary_samples
 
 
@@ -34,7 +34,7 @@ class Relu6(Unary):
         return activation_float("relu6", x[0])
 
     def eval_int(self, node: Node, *x: Array) -> Array:
-        return rescale_and_clamp(node, x[0], "relu6")
+        return rescale_and_clamp(node, x[0], "relu6", float32_quotient(node))
 
     def call(self, node: Node) -> Call:
         return clamp_call(node, "relu6")

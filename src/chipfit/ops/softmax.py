@@ -11,6 +11,7 @@ import numpy as np
 from chipfit.fixedpoint import reciprocal, rounding_divide_by_pot, srdhm
 from chipfit.graph import Array, DType, Node, Quant, Shape
 from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
+from chipfit.ops._float import exp32, sum_last32
 from chipfit.ops._softmax import ROW_SHAPES, below_max, check_rows, exp_table, infer_rows, sum_of_exps
 
 _OUTPUTS = {DType.INT8: Quant.per_tensor(1 / 256, -128), DType.INT16: Quant.per_tensor(1 / 65536, -32768)}
@@ -43,8 +44,8 @@ class Softmax(Op):
         check_rows(node, self.beta, _OUTPUTS)
 
     def eval_float(self, node: Node, *x: Array) -> Array:
-        e = np.exp((x[0] - x[0].max(axis=-1, keepdims=True)) * np.float32(self.beta))
-        return e / e.sum(axis=-1, keepdims=True)
+        e = exp32((x[0] - x[0].max(axis=-1, keepdims=True)) * np.float32(self.beta))
+        return e / sum_last32(e)
 
     def eval_int(self, node: Node, *x: Array) -> Array:
         dtype = node["y"].dtype

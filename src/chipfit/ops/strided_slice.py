@@ -20,7 +20,8 @@ class StridedSlice(Move):
     """y = x at ``range(begin, end, stride)`` of each axis, without the axes ``shrink_axes``.
 
     x: up to 6 axes, any type. The fields are normalised: no masks, every index inside x; with a negative stride an
-    ``end`` of -1 means: down to element 0. Source: TFLite STRIDED_SLICE.
+    ``end`` of -1 means: down to element 0. The axes that go have stride 1 (with a negative one the TFLite kernels
+    write nothing). Source: TFLite STRIDED_SLICE.
     """
 
     name: ClassVar[str] = "strided_slice"
@@ -49,8 +50,11 @@ class StridedSlice(Move):
     def _fits(self, shape: Shape) -> bool:
         if {len(self.begin), len(self.end), len(self.strides)} != {len(shape)} or 0 in self.strides:
             return False
+        axes = range(len(shape))
         inside = all(i in range(size) for r, size in zip(self.ranges(), shape, strict=True) for i in (*r[:1], *r[-1:]))
-        return inside and all(axis in range(len(shape)) and len(self.ranges()[axis]) == 1 for axis in self.shrink_axes)
+        removed = [(self.begin[axis], self.end[axis], self.strides[axis]) for axis in self.shrink_axes if axis in axes]
+        single = len(removed) == len(self.shrink_axes) and all(e == b + 1 and s == 1 for b, e, s in removed)
+        return inside and single
 
     def check(self, node: Node) -> None:
         super().check(node)
@@ -79,7 +83,7 @@ class StridedSlice(Move):
                 (cls((0, 4), (3, 0), (1, -3)), (3, 5)),
                 (cls((1, 0, 1), (2, 3, 5), (1, 1, 3), (0,)), (2, 3, 5)),
                 (cls((0, 1, 0, 0), (1, 3, 5, 4), (1, 1, 1, 1)), (1, 3, 5, 4)),
-                (cls((0, 2, 0, 3), (2, -1, 5, 2), (1, -2, 2, -1), (3,)), (2, 3, 5, 4)),
+                (cls((0, 2, 0, 3), (2, -1, 5, 4), (1, -2, 2, 1), (3,)), (2, 3, 5, 4)),
                 (cls((1, 0, 2, 0, 2), (3, 2, -1, 2, -1), (1, 1, -1, 1, -2)), (3, 2, 3, 2, 3)),
             ],
         )

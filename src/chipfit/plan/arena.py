@@ -70,7 +70,12 @@ class MemoryPlan:
         parts = [f"{b.buffer.size:,} '{b.buffer.name}'" for b in live[:NAMED]]
         if live[NAMED:]:
             parts.append(f"{sum(b.buffer.size for b in live[NAMED:]):,} in {len(live) - NAMED} more")
-        return f"{self.lower_bound:,} B {self.when(self.busiest)}: {' + '.join(parts)}"
+        return f"{self.lower_bound:,} B {self.peak_step}: {' + '.join(parts)}"
+
+    @property
+    def peak_step(self) -> str:
+        """The busiest step in words."""
+        return self.when(self.busiest) if self.blocks else ""
 
     def when(self, step: int) -> str:
         """A step in words."""

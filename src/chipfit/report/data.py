@@ -50,7 +50,7 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class Flash:
-    """Bytes of flash: machine code, the model's constants, tables that the compiler made; ``available`` on the board."""
+    """Bytes of flash: machine code, the model's constants, its tables; ``available`` on the board."""
 
     code: int | None
     weights: int
@@ -63,7 +63,8 @@ class Flash:
 class Ram:
     """Bytes of RAM. ``arena`` includes ``scratch``; ``lower_bound``: no plan of this graph needs less than it.
 
-    ``statics``: other variables of the program; ``stack``: what is reserved; ``total``: all of it.
+    ``statics``: other variables of the program; ``stack``: what is reserved; ``total``: all of it. ``peak``: the step
+    that needs most; ``why``: also what is alive then.
     """
 
     arena: int
@@ -74,6 +75,7 @@ class Ram:
     stack: int | None
     total: int | None
     available: int | None
+    peak: str = ""
     why: str = ""
 
 
@@ -103,8 +105,8 @@ class CompileReport:
         """The report again. Raises KeyError, TypeError or ValueError where it is not one of this version."""
         if (data["schema"], data["version"]) != ("chipfit.compile", SCHEMA_VERSION):
             raise ValueError(f"{data['schema']} {data['version']}")
-        fields = {f.name: data[f.name] for f in dataclasses.fields(CompileReport)}
-        made = {
+        fields: dict[str, Any] = {f.name: data[f.name] for f in dataclasses.fields(CompileReport)}
+        fields |= {
             "inputs": tuple(_tensor_info(d) for d in fields["inputs"]),
             "outputs": tuple(_tensor_info(d) for d in fields["outputs"]),
             "layers": tuple(_layer_info(d) for d in fields["layers"]),
@@ -112,31 +114,38 @@ class CompileReport:
             "ram": Ram(**fields["ram"]),
             "passes": tuple(fields["passes"]),
         }
-        return CompileReport(**{**fields, **made})
+        return CompileReport(**fields)
 
 
 def _tensor_info(data: Mapping[str, Any]) -> TensorInfo:
-    return TensorInfo(**{**data, "shape": tuple(data["shape"])})
+    fields: dict[str, Any] = {**data, "shape": tuple(data["shape"])}
+    return TensorInfo(**fields)
 
 
 def _layer_info(data: Mapping[str, Any]) -> LayerInfo:
-    return LayerInfo(**{**data, "rejected": tuple((name, reason) for name, reason in data["rejected"])})
+    fields: dict[str, Any] = {**data, "rejected": tuple((name, reason) for name, reason in data["rejected"])}
+    return LayerInfo(**fields)
 
 
 @dataclass(frozen=True)
 class LayerRun:
-    """Instructions of one layer in one run (of the first sample where they depend on the data)."""
+    """Instructions of one layer in one run: the mean over the samples. ``cycles`` is an estimate."""
 
     name: str
     op: str
     kernel: str
     instructions: int | None
     macs: int
+    cycles: int | None = None
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """One execution over ``samples`` inputs. Instructions are those of one run: the mean over the samples."""
+    """One execution over ``samples`` inputs. Instructions are those of one run: the mean over the samples.
+
+    ``cycles``, and from them ``milliseconds`` at the board's clock and ``energy_mj`` at the current it states, are
+    estimates; ``cycles_how`` says what they assume. None: unknown.
+    """
 
     model: str
     board: str
@@ -151,6 +160,14 @@ class RunReport:
     how: str
     output_info: tuple[TensorInfo, ...]
     outputs: tuple[Array, ...] = field(repr=False)
+    cycles: int | None = None
+    milliseconds: float | None = None
+    energy_mj: float | None = None
+    cycles_how: str | None = None
+
+    @property
+    def cycles_per_mac(self) -> float | None:
+        return self.cycles / self.macs if self.cycles is not None and self.macs else None
 
     @property
     def instructions_per_mac(self) -> float | None:
@@ -159,6 +176,7 @@ class RunReport:
     def to_json(self) -> dict[str, Any]:
         data = envelope("chipfit.run", self, omit=("outputs", "output_info"))
         data["instructions_per_mac"] = self.instructions_per_mac
+        data["cycles_per_mac"] = self.cycles_per_mac
         data["outputs"] = [
             {**dataclasses.asdict(info), "values": array.tolist()}
             for info, array in zip(self.output_info, self.outputs, strict=True)

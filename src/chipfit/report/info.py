@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chipfit.errors import ErrorCode
 from chipfit.report.data import Flash, Ram, TensorInfo, envelope
 
 
@@ -21,12 +23,16 @@ class LayerSummary:
 
 @dataclass(frozen=True)
 class ArenaSummary:
-    """RAM for activations with portable kernels, in bytes. ``why``: the step that makes the peak."""
+    """RAM for activations with portable kernels, in bytes.
+
+    ``peak``: the step that needs most; ``why``: also what is alive then.
+    """
 
     bytes: int
     lower_bound: int
     scratch: int
     state: int
+    peak: str
     why: str
 
 
@@ -159,6 +165,29 @@ class DoctorReport:
 
     def to_json(self) -> dict[str, Any]:
         return {**envelope("chipfit.doctor", self), "ok": self.ok}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One error code."""
+
+    code: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ExplainReport:
+    """What ``chipfit explain`` shows."""
+
+    codes: tuple[Explanation, ...]
+
+    @staticmethod
+    def of(codes: Mapping[str, ErrorCode]) -> ExplainReport:
+        return ExplainReport(tuple(Explanation(code, entry.title, entry.text) for code, entry in codes.items()))
+
+    def to_json(self) -> dict[str, Any]:
+        return envelope("chipfit.explain", self)
 
 
 @dataclass(frozen=True)

@@ -61,13 +61,28 @@ def safe(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
 
 
+def safe_lines(text: str) -> str:
+    """A text of several lines, each of them safe."""
+    return "\n".join(safe(line) for line in text.split("\n"))
+
+
+def paragraphs(text: str) -> Text:
+    """A docstring: lines of one paragraph run on, marks of code go."""
+    return Text("\n\n".join(safe(" ".join(p.split())) for p in text.replace("``", "").split("\n\n")))
+
+
 def shorten(name: str, width: int) -> str:
-    """At most ``width`` cells: the middle is left out, since names differ at their ends."""
+    """At most ``width`` cells of a name.
+
+    TensorFlow Lite joins the names of fused layers by semicolons: the first is kept. Names in a tree differ at their
+    end: that is kept.
+    """
     if cell_len(name) <= width:
         return name
-    head = max(1, (width - 3) // 2)
-    tail = max(1, width - 3 - head)
-    return f"{set_cell_size(name, head).rstrip()}...{_last_cells(name, tail)}"
+    first = name.split(";")[0]
+    if first and cell_len(first) + 3 <= width:
+        return f"{first}..."
+    return f"...{_last_cells(first or name, width - 3)}"
 
 
 def _last_cells(name: str, width: int) -> str:
@@ -94,13 +109,17 @@ def tensors(kind: str, infos: Sequence[TensorInfo]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Column:
-    """``flexible``: shortened in the middle where the line is too narrow. ``wide``: left out below that width."""
+    """``flexible``: shortened where the line is too narrow; as a name, or as ``prose`` at its end.
+
+    ``wide``: left out below that width.
+    """
 
     title: str
     align: Literal["left", "right"] = "left"
     flexible: bool = False
     wide: int = 0
     style: str = ""
+    prose: bool = False
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int, total: Sequence[str] = ()) -> Table:
@@ -125,13 +144,16 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int, 
 
 
 def _cell(text: str, column: Column, room: int) -> Text:
-    return Text(shorten(text, max(room, _SHORTEST)) if column.flexible else text)
+    room = max(room, _SHORTEST)
+    if not column.flexible or cell_len(text) <= room:
+        return Text(text)
+    return Text(f"{set_cell_size(text, room - 3).rstrip()}..." if column.prose else shorten(text, room))
 
 
-def facts(pairs: Iterable[tuple[str, RenderableType]]) -> Table:
+def facts(pairs: Iterable[tuple[str, RenderableType]], name_width: int = 8) -> Table:
     """Names to the left, what is said of them to the right."""
     grid = Table.grid(padding=(0, GAP, 0, 0))
-    grid.add_column(style="dim", no_wrap=True, min_width=8)
+    grid.add_column(style="dim", no_wrap=True, min_width=name_width)
     grid.add_column(overflow="fold")
     for name, value in pairs:
         grid.add_row(Text(name), Text(safe(value)) if isinstance(value, str) else value)
@@ -151,7 +173,7 @@ def command(*words: str) -> str:
 def next_step(*commands: str) -> Text:
     """What a user would do now: the last line of a report."""
     lines = [Text.assemble(("Next: " if i == 0 else "      ", "dim"), (c, "cyan")) for i, c in enumerate(commands)]
-    return Text("\n").join(lines)
+    return Text("\n", no_wrap=True, overflow="ignore").join(lines)  # a command that is cut cannot be pasted
 
 
 def blocks(*parts: RenderableType | None) -> Group:
@@ -165,5 +187,5 @@ def to_text(renderable: RenderableType, width: int = 80) -> str:
     """As it is printed where there is no terminal."""
     console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as capture:
-        console.print(renderable)
+        console.print(renderable, crop=False)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from chipfit.errors import ErrorCode
 from chipfit.report.info import BoardInfo, BoardReport, Check, DoctorReport, KernelInfo, OpInfo, OpReport
 from chipfit.report.text import (
+    GAP,
     UNKNOWN,
     Column,
     blocks,
@@ -17,6 +19,7 @@ from chipfit.report.text import (
     facts,
     memory,
     next_step,
+    paragraphs,
     plural,
     safe,
     table,
@@ -24,6 +27,7 @@ from chipfit.report.text import (
 )
 
 _MANY_TYPES = 4
+_CHECK_WIDTH = 20
 
 
 # ---------------------------------------------------------------------------------------------- operators
@@ -34,8 +38,8 @@ def ops_text(report: OpReport, width: int) -> RenderableType:
     columns = [
         Column("operator"),
         Column("TensorFlow Lite"),
-        Column("types", flexible=True),
-        Column("C kernels", flexible=True, wide=110),
+        Column("types", flexible=True, prose=True),
+        Column("C kernels", flexible=True, prose=True, wide=110),
     ]
     rows = [
         (op.name, ", ".join(op.tflite), _names(op.dtypes), ", ".join(kernel.name for kernel in op.kernels))
@@ -63,7 +67,7 @@ def op_text(op: OpInfo) -> RenderableType:
     kernels = facts([(kernel.name, _kernel(kernel)) for kernel in op.kernels])
     return blocks(
         title(op.name, ", ".join(op.tflite)),
-        Text(op.text.replace("``", "")),
+        paragraphs(op.text),
         facts(pairs),
         Group(Text("C kernels, the preferred one first", style="dim"), kernels),
     )
@@ -88,7 +92,7 @@ def boards_text(report: BoardReport, width: int) -> RenderableType:
     """One line for each board."""
     columns = [
         Column("board"),
-        Column("what it is", flexible=True, wide=100),
+        Column("what it is", flexible=True, prose=True, wide=100),
         Column("core"),
         Column("clock", "right"),
         Column("flash", "right"),
@@ -148,10 +152,7 @@ def _size(board: BoardInfo, kind: str) -> str:
 def doctor_text(report: DoctorReport) -> RenderableType:
     """What is there, what it is for, and how to get what is not."""
     parts = [
-        Group(
-            Text(heading, style="bold"),
-            facts([(check.name, _check(check)) for check in report.checks if check.required is required]),
-        )
+        Group(Text(heading, style="bold"), _checks([c for c in report.checks if c.required is required]))
         for heading, required in (("Required", True), ("Optional", False))
     ]
     if report.ok:
@@ -162,17 +163,23 @@ def doctor_text(report: DoctorReport) -> RenderableType:
     return blocks(*parts, verdict, next_step(command("demo")) if report.ok else None)
 
 
-def _check(check: Check) -> Text:
-    if check.ok:
-        return Text.assemble(safe(check.found or "there"), (f"  {check.purpose}", "dim"))
-    state = ("missing", "red" if check.required else "yellow")
-    found = f": {safe(check.found)}" if check.found else ""
-    return Text.assemble(state, found, (f"  {check.purpose}", "dim"), f"\n{check.install}" if check.install else "")
+def _checks(checks: list[Check]) -> Table:
+    grid = Table.grid(padding=(0, GAP, 0, 0))
+    grid.add_column(style="dim", no_wrap=True, min_width=_CHECK_WIDTH)
+    grid.add_column(no_wrap=True, min_width=_CHECK_WIDTH)
+    grid.add_column(overflow="fold")
+    for check in checks:
+        absent = Text("fails" if check.found else "missing", style="red" if check.required else "yellow")
+        found = Text(safe(check.found or "there")) if check.ok else absent
+        problem = f"\n{safe(check.found)}" if check.found and not check.ok else ""
+        get = f"\n{check.install}" if check.install and not check.ok else ""
+        grid.add_row(check.name, found, Text.assemble((check.purpose, "dim"), problem, get))
+    return grid
 
 
 def codes_text(codes: Mapping[str, ErrorCode], width: int) -> RenderableType:
     """All error codes with their titles."""
-    columns = [Column("code"), Column("what went wrong", flexible=True)]
+    columns = [Column("code"), Column("what went wrong", flexible=True, prose=True)]
     rows = [(code, entry.title) for code, entry in sorted(codes.items())]
     return blocks(table(columns, rows, width), next_step(command("explain", "M001")))
 

@@ -18,9 +18,12 @@ from chipfit.report.text import (
     plural,
     safe,
     share,
+    shorten,
     table,
     title,
 )
+
+_NAME_WIDTH = 40
 
 
 def compile_text(report: CompileReport, width: int, *, kernels: bool = False) -> RenderableType:
@@ -39,27 +42,34 @@ def memory_text(flash: Flash, ram: Ram) -> RenderableType:
     """Flash and RAM in two lines, and how good the plan of the arena is."""
     parts_flash = [("code", flash.code), ("weights", flash.weights), ("tables", flash.tables)]
     parts_ram = [("arena", ram.arena), ("state", ram.state or None), ("stack", ram.stack), ("other", ram.statics)]
+    totals, limits = (flash.total, ram.total), (flash.available, ram.available)
+    widths = max(len(memory(n)) for n in totals), max(len(memory(n)) for n in limits)
     return facts(
         [
-            ("flash", _line(flash.total, flash.available, parts_flash)),
-            ("ram", _line(ram.total, ram.available, parts_ram)),
-            ("arena", arena_text(ram.arena, ram.lower_bound, ram.why)),
-        ]
+            ("flash", _line(flash.total, flash.available, parts_flash, widths)),
+            ("ram", _line(ram.total, ram.available, parts_ram, widths)),
+            ("arena", arena_text(ram.arena, ram.lower_bound, ram.peak)),
+        ],
+        name_width=5,
     )
 
 
-def _line(total: int | None, available: int | None, parts: list[tuple[str, int | None]]) -> Text:
+def _line(
+    total: int | None, available: int | None, parts: list[tuple[str, int | None]], widths: tuple[int, int]
+) -> Text:
     named = " + ".join(f"{name} {kib(size)}" for name, size in parts if size is not None)
     if total is None:
         return Text.assemble("unknown in total  ", (named, "dim"))
-    of = f"{memory(total):>11} of {memory(available):>11}  {share(total, available):>6}"
+    of = f"{memory(total):>{widths[0]}} of {memory(available):>{widths[1]}}  {share(total, available):>5}"
     return Text.assemble(of, "  ", (named, "dim"))
 
 
-def arena_text(arena: int, lower_bound: int, why: str) -> str:
-    """The arena beside its lower bound, and what makes the peak."""
+def arena_text(arena: int, lower_bound: int, peak: str) -> str:
+    """The arena beside its lower bound, and the step that needs most."""
     bound = "the lower bound" if arena == lower_bound else f"the lower bound is {memory(lower_bound)}"
-    return f"{memory(arena)}, {bound}" + (f"; peak {why}" if why else "")
+    where, quote, name = peak.partition("'")  # the layer's name may be very long
+    step = f"{where}'{shorten(safe(name.removesuffix(quote)), _NAME_WIDTH)}'" if quote else where
+    return f"{memory(arena)}, {bound}" + (f"; most is needed {step}" if step else "")
 
 
 def kernel_text(layers: tuple[LayerInfo, ...], width: int) -> RenderableType:
@@ -73,14 +83,16 @@ def kernel_text(layers: tuple[LayerInfo, ...], width: int) -> RenderableType:
     ]
     rows = [(str(i), layer.name, layer.op, layer.kernel, count(layer.macs)) for i, layer in enumerate(layers)]
     against = [
-        Text(
-            f"  {safe(name)} for {'layer' if len(where) == 1 else 'layers'} {', '.join(map(str, where))}: {safe(reason)}"
-        )
+        Text(f"  {safe(name)} for {'layer' if len(where) == 1 else 'layers'} {_list(where)}: {safe(reason)}")
         for (name, reason), where in _rejections(layers).items()
     ]
     none = Text("No other kernel could have been taken.", style="dim")
     reasons = Group(Text("Kernels that were not taken", style="dim"), *against) if against else none
     return Group(table(columns, rows, width), Text(""), reasons)
+
+
+def _list(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _rejections(layers: tuple[LayerInfo, ...]) -> dict[tuple[str, str], list[int]]:

@@ -57,7 +57,7 @@ def _memory(report: InspectReport) -> list[tuple[str, RenderableType]]:
     if report.arena is None:
         lines.append(("arena", f"unknown: {report.arena_unknown}"))
     else:
-        lines.append(("arena", arena_text(report.arena.bytes, report.arena.lower_bound, report.arena.why)))
+        lines.append(("arena", arena_text(report.arena.bytes, report.arena.lower_bound, report.arena.peak)))
         if report.arena.state:
             lines.append(("state", memory(report.arena.state)))
     lines.append(("passes", "; ".join(report.passes) or "none changed anything"))

@@ -15,12 +15,10 @@ from chipfit.report.text import (
     facts,
     memory,
     next_step,
-    plural,
     ratio,
-    safe,
     share,
     table,
-    tensor,
+    tensors,
     title,
 )
 
@@ -30,13 +28,12 @@ TOP = 5
 
 def run_text(report: RunReport, width: int, *, source: str, offer: str | None = None) -> RenderableType:
     """``source``: what the inputs were; ``offer``: the command to try next."""
-    samples = plural(report.samples, "sample")
-    head = title(f"{report.model} on {report.board} ({report.core})", f"{samples}, {source}, {report.seconds:.1f} s")
+    core = "" if report.core == report.board else f" ({report.core})"
     measured = any(layer.instructions is not None for layer in report.layers)
     return blocks(
-        head,
+        title(f"{report.model} on {report.board}{core}"),
         layer_table(report.layers, report.instructions, report.macs, width) if measured else None,
-        figures(report),
+        figures(report, source),
         *(output_text(i, array[0], width) for i, array in zip(report.output_info, report.outputs, strict=True)),
         facts([("proof", report.proof)]),
         next_step(offer) if offer else None,
@@ -53,6 +50,7 @@ def layer_table(layers: tuple[LayerRun, ...], instructions: int | None, macs: in
         Column("share", "right"),
         Column("MACs", "right"),
         Column("instr/MAC", "right"),
+        Column("cycles", "right", wide=130),
     ]
     rows = [
         (
@@ -63,37 +61,54 @@ def layer_table(layers: tuple[LayerRun, ...], instructions: int | None, macs: in
             share(layer.instructions, instructions),
             count(layer.macs),
             ratio(layer.instructions, layer.macs),
+            count(layer.cycles),
         )
         for layer in layers
     ]
+    cycles = None if any(layer.cycles is None for layer in layers) else sum(layer.cycles or 0 for layer in layers)
     total = ("total", "", "", count(instructions), share(instructions, instructions), count(macs))
-    return table(columns, rows, width, (*total, ratio(instructions, macs)))
+    return table(columns, rows, width, (*total, ratio(instructions, macs), count(cycles)))
 
 
-def figures(report: RunReport) -> RenderableType:
-    """The totals, each with how it was obtained."""
+def figures(report: RunReport, source: str) -> RenderableType:
+    """The totals, and how they were obtained."""
     if report.instructions is None:
-        why = "unknown: only a run on an emulated chip counts them"
-        return facts([("instructions", why), ("stack", "unknown"), ("outputs", report.how)])
-    per_mac = f", {ratio(report.instructions, report.macs)} per MAC" if report.macs else ""
-    mean = " (mean)" if report.samples > 1 else ""
+        instructions = "unknown: only a run on an emulated chip counts them"
+    else:
+        mean = " (mean)" if report.samples > 1 else ""
+        per_mac = f", {ratio(report.instructions, report.macs)} per MAC" if report.macs else ""
+        instructions = f"{count(report.instructions)} per run{mean}{per_mac}"
     return facts(
         [
-            ("instructions", _with_how(f"{count(report.instructions)} per run{mean}{per_mac}", report.how)),
-            ("stack", _with_how(memory(report.stack_bytes), report.how)),
+            ("samples", f"{count(report.samples)}, {source}"),
+            ("instructions", instructions),
+            ("stack", memory(report.stack_bytes)),
+            ("obtained", report.how),
+            *_estimates(report),
         ]
     )
 
 
-def _with_how(text: str, how: str) -> Text:
-    return Text.assemble(text, "  ", (how, "dim"))
+def _estimates(report: RunReport) -> list[tuple[str, str]]:
+    """What the cycle model says, apart from what was measured."""
+    if report.cycles is None or report.milliseconds is None or report.cycles_how is None:
+        return []
+    per_mac = f", {ratio(report.cycles, report.macs)} per MAC" if report.macs else ""
+    energy = "energy unknown: the board states no current"
+    if report.energy_mj is not None:
+        energy = f"{report.energy_mj:,.3g} mJ"
+    return [
+        ("cycles", f"{count(report.cycles)} per run{per_mac}"),
+        ("time", f"{report.milliseconds:,.3g} ms, {energy}"),
+        ("obtained", report.cycles_how),
+    ]
 
 
 def output_text(info: TensorInfo, first: Array, width: int) -> RenderableType:
     """The largest elements of one output of the first sample, as stored and as real numbers."""
     flat = first.reshape(-1)
     order = np.argsort(-flat.astype(np.float64), kind="stable")[:TOP]
-    what = "first sample" if flat.size <= TOP else f"first sample, {len(order)} largest of {flat.size:,}"
+    what = "first sample" if flat.size <= TOP else f"the {len(order)} largest of {flat.size:,}, first sample"
     columns = [Column("index", "right"), Column("stored", "right")]
     rows = [(_index(int(k), first.shape), f"{flat[k]:.6g}" if flat.dtype.kind == "f" else f"{flat[k]}") for k in order]
     if info.scale is not None and info.zero_point is not None:
@@ -101,8 +116,7 @@ def output_text(info: TensorInfo, first: Array, width: int) -> RenderableType:
         rows = [
             (*row, f"{(int(flat[k]) - info.zero_point) * info.scale:.4f}") for row, k in zip(rows, order, strict=True)
         ]
-    head = Text.assemble(("output   ", "dim"), f"'{safe(info.name)}' {tensor(info)}", (f"  {what}", "dim"))
-    return Group(head, table(columns, rows, width))
+    return Group(facts(tensors("output", [info])), Text(what, style="dim"), table(columns, rows, width))
 
 
 def _index(flat: int, shape: tuple[int, ...]) -> str:

@@ -30,6 +30,37 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Cycles:
+    """Cycles of a core's instructions by kind, with memories that never wait (emulate/cycles.py).
+
+    A core's file names what is not the default: 1 for a kind, 0 for what is added.
+    """
+
+    approximate: bool = False  # True: not from a manual of this very core
+    issue: int = 1  # instructions that may start in one cycle
+    load: float = 1
+    load_after_load: float = 1  # right behind a load, the address not depending on it
+    store: float = 1
+    store_indexed: float = 1  # address with an index register
+    multiple: float = 1  # several registers: this, and `each` for each of them
+    each: float = 1
+    multiply: float = 1  # low half of the product, dual 16-bit, high half with 32 bits accumulated
+    multiply_long: float = 1  # 64-bit product
+    divide: float = 1
+    float_op: float = 1
+    float_multiply_add: float = 1
+    float_divide: float = 1  # and square root
+    branch_taken: float = 0  # added where a conditional branch is taken
+    jump: float = 0  # added to an unconditional one
+    call: float = 0
+    jump_register: float = 0  # target in a register, or from a table
+    load_pc: float = 0  # added to a load, alone or of several registers, that jumps
+    load_to_use: float = 0  # cycles between a load and the first instruction that may use it
+    load_narrow_to_use: float = 0  # the same for 8 and 16 bits
+    address_stall: float = 0  # added to a load or store whose address the instruction before has computed
+
+
+@dataclass(frozen=True)
 class Core:
     """An instruction set with its extensions, and how to compile for it and emulate it."""
 
@@ -43,6 +74,7 @@ class Core:
     gcc: str | None  # the usual name of a gcc for this core
     gcc_flags: tuple[str, ...]
     emulator: str | None  # Unicorn's name of the CPU model, without its UC_CPU_<ARCH>_ prefix
+    cycles: Cycles | None = None  # None: unknown
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import itertools
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from chipfit.errors import ChipfitError
-from chipfit.targets.board import Board, Core, Memory, Power
+from chipfit.targets.board import Board, Core, Cycles, Memory, Power
 
 # tomllib entered the standard library with Python 3.11; tomli is the same parser for 3.10.
 _parse_toml: Callable[[str], dict[str, Any]] = importlib.import_module(
@@ -163,11 +164,26 @@ def _read_core(file: Path) -> Core:
         gcc=gcc.text("command") if gcc else None,
         gcc_flags=gcc.texts("flags") if gcc else (),
         emulator=top.text("emulator") if "emulator" in top.values else None,
+        cycles=_cycles(top),
     )
     for table in (zig, gcc, top):
         if table is not None:
             table.finish()
     return core
+
+
+def _cycles(top: _Table) -> Cycles | None:
+    if "cycles" not in top.values:
+        return None
+    table = top.table("cycles")
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Cycles):
+        if field.name in table.values:
+            values[field.name] = table.take(field.name)
+            if type(values[field.name]) not in ((bool,) if field.name == "approximate" else (int, float)):
+                table.fail(field.name, f"must be a number, or true or false, not {values[field.name]!r}")
+    table.finish()
+    return Cycles(**values)
 
 
 def _read_board(file: Path) -> Board:

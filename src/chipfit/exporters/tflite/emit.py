@@ -40,7 +40,13 @@ def _plain(
     return emit
 
 
-def _with_constants(builtin: str, options: str | None, constants: Fields, fields: Fields | None = None) -> Emitter:
+def _with_constants(
+    builtin: str,
+    options: str | None,
+    constants: Fields,
+    fields: Fields | None = None,
+    fixed_version: int | None = None,
+) -> Emitter:
     """As :func:`_plain`, with constant tensors behind the inputs; ``constants`` gives their names and elements."""
 
     def emit(writer: ModelWriter, node: Node) -> None:
@@ -52,7 +58,7 @@ def _with_constants(builtin: str, options: str | None, constants: Fields, fields
             [main.tensor(v) for v in node.outputs],
             options,
             fields(node) if fields else {},
-            version(node),
+            fixed_version or version(node),
         )
 
     return emit
@@ -199,7 +205,7 @@ EMITTERS: dict[str, Emitter] = {
     "squeeze": _plain(
         "SQUEEZE", "SqueezeOptions", lambda node: {"squeezeDims": list(node.op.attributes()["axes"])}, fixed_version=1
     ),
-    "expand_dims": _with_constants("EXPAND_DIMS", "ExpandDimsOptions", _attribute("axis", "axis")),
+    "expand_dims": _with_constants("EXPAND_DIMS", "ExpandDimsOptions", _attribute("axis", "axis"), fixed_version=1),
     "pad": _emit_pad,
     "transpose": _with_constants("TRANSPOSE", "TransposeOptions", _attribute("perm", "perm")),
     "concatenation": _plain(

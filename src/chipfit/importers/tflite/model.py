@@ -177,7 +177,7 @@ class ModelFile:
         return TensorRecord(index, name, kind, shape, _quantization(name, raw.Quantization(), dtype, shape), data)
 
     def _elements(self, name: str, buffer: int, dtype: DType, shape: tuple[int, ...]) -> Array | None:
-        """The elements of a constant: a view of the file. None for a tensor without data."""
+        """The elements of a constant: a view of the file. None for a tensor that the model computes."""
         if buffer >= self._model.BuffersLength():
             raise damaged(f"tensor '{name}' has buffer {buffer} of {self._model.BuffersLength()}")
         raw = self._model.Buffers(buffer)
@@ -188,7 +188,8 @@ class ModelFile:
                 "use a smaller model",
             )
         if raw.DataLength() == 0:
-            return None
+            # no elements need no data: empty lists of axes are constants, too
+            return None if math.prod(shape) else np.zeros(shape, dtype.numpy)
         data = np.asarray(raw.DataAsNumpy())
         expected = math.prod(shape) * dtype.bytes
         if data.nbytes != expected:

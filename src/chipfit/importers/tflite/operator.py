@@ -37,7 +37,7 @@ class OperatorImporter:
 
     @property
     def outputs(self) -> list[Value]:
-        return [self.subgraph.value(i) for i in self.record.outputs]
+        return [self.subgraph.computed(i) for i in self.record.outputs]
 
     def optional(self, position: int) -> Value | None:
         """An input, None where it is absent."""
@@ -54,7 +54,7 @@ class OperatorImporter:
     def output(self, position: int = 0) -> Value:
         if position >= len(self.record.outputs):
             raise damaged(f"{self._where} lacks its output {position}")
-        return self.subgraph.value(self.record.outputs[position])
+        return self.subgraph.computed(self.record.outputs[position])
 
     def of_rank(self, position: int, rank: int) -> Value:
         """An input that must have so many dimensions."""

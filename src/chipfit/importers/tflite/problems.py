@@ -9,7 +9,9 @@ from chipfit.errors import ChipfitError
 from chipfit.importers.tflite.model import OperatorRecord, TensorRecord
 
 _MOST_CONSTANTS = 4
+_MOST_SHOWN = 8
 _MOST_ADVICE = 8
+_MOST_LINES = 500
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,11 @@ def raise_problems(problems: Sequence[Problem]) -> None:
     hint = hints[0] if len(hints) == 1 else "\n".join(f"* {h}" for h in hints)
     if len(problems) == 1:
         raise ChipfitError(code, problems[0].text, hint)
-    lines = "\n".join(f"  {p.text}" for p in problems)
-    raise ChipfitError(code, f"{len(problems)} operators cannot be compiled:\n{lines}", hint)
+    lines = [f"  {p.text}" for p in problems[:_MOST_LINES]]
+    if len(problems) > _MOST_LINES:
+        lines.append(f"  ... and {len(problems) - _MOST_LINES} more")
+    text = "\n".join(lines)
+    raise ChipfitError(code, f"{len(problems)} operators cannot be compiled:\n{text}", hint)
 
 
 def unknown_operator(record: OperatorRecord, tensors: Sequence[TensorRecord]) -> Problem:
@@ -41,12 +46,19 @@ def unknown_operator(record: OperatorRecord, tensors: Sequence[TensorRecord]) ->
     inputs = [tensors[i] for i in record.inputs if i >= 0]
     constants = [t for t in inputs if t.data is not None]
     shown = [t for t in inputs if t.data is None or len(constants) <= _MOST_CONSTANTS]
-    listed = ", ".join(map(str, shown)) or "nothing"
-    if len(shown) < len(inputs):
-        listed += f" and {len(inputs) - len(shown)} constants"
-    outputs = ", ".join(str(tensors[i]) for i in record.outputs) or "nothing"
-    text = f"{record.title} version {record.version} (operator {record.index}): {listed} -> {outputs}"
+    source = _listed(shown, len(inputs) - len(shown))
+    result = _listed([tensors[i] for i in record.outputs], 0)
+    text = f"{record.title} version {record.version} (operator {record.index}): {source} -> {result}"
     return Problem("O001", text, _advice(record))
+
+
+def _listed(tensors: Sequence[TensorRecord], constants: int) -> str:
+    """The tensors' names and types, and how many constants go with them."""
+    names = [str(t) for t in tensors[:_MOST_SHOWN]]
+    if len(tensors) > _MOST_SHOWN:
+        names.append(f"{len(tensors) - _MOST_SHOWN} more")
+    text = ", ".join(names) or "nothing"
+    return f"{text} and {constants} constants" if constants else text
 
 
 def _advice(record: OperatorRecord) -> str:

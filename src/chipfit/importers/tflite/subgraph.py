@@ -13,6 +13,7 @@ from chipfit.importers.tflite.problems import Problem, unknown_operator
 from chipfit.importers.tflite.variables import Variables
 from chipfit.ops import Op
 
+_STATE_HINT = "export the model with constant initial states"
 _MOST_FOLDED = 4096
 """Elements of a computed parameter (a shape, an axis ...) at most."""
 
@@ -47,8 +48,9 @@ class SubgraphImporter:
         """Run the subgraph of a CALL_ONCE: it assigns variables from constants."""
         if self._nested:
             raise ChipfitError("O002", "CALL_ONCE inside of a subgraph that is itself called once")
-        file = self.variables.file
-        inner = SubgraphImporter(file.subgraph(index), f"{self._graph.name}/once", self.variables)
+        if not self.variables.first_call(index):
+            return
+        inner = SubgraphImporter(self.variables.file.subgraph(index), f"{self._graph.name}/once", self.variables)
         inner._nested = True
         graph = inner.run()
         self.problems += inner.problems
@@ -59,7 +61,11 @@ class SubgraphImporter:
             data = value.data if value.is_const else inner.known.get(value)
             if data is None:
                 self.problems.append(
-                    Problem("O002", f"ASSIGN_VARIABLE of '{variable}': its first elements '{value.name}' are computed")
+                    Problem(
+                        "O002",
+                        f"ASSIGN_VARIABLE of '{variable}': its first elements '{value.name}' are computed",
+                        _STATE_HINT,
+                    )
                 )
             else:
                 self.variables.initialize(variable, data)
@@ -77,24 +83,32 @@ class SubgraphImporter:
                 raise ChipfitError("O002", f"tensor {tensor} {tensor.problem}", _tensor_hint(tensor))
             data = None if index in self._record.inputs else tensor.data
             type_ = TensorType(tensor.shape, tensor.dtype, tensor.quant)
-            if data is None and type_.size == 0:
-                raise ChipfitError("O002", f"tensor {tensor} has no elements", "remove it from the model")
             self._values[index] = Value(self.unique_name(tensor.name), type_, data)
         return self._values[index]
 
+    def computed(self, index: int) -> Value:
+        """The value of a tensor that the model is given or computes: it has elements."""
+        value = self.value(index)
+        if value.type.size == 0:
+            raise ChipfitError("O002", f"tensor {self.tensor(index)} has no elements", "remove it from the model")
+        return value
+
     def unique_name(self, base: str) -> str:
         """``base``, or with a number behind it where the name is taken."""
-        count = self._names.get(base, 0)
-        self._names[base] = count + 1
-        return base if count == 0 else self.unique_name(f"{base}_{count}")
+        name = base
+        while count := self._names.get(name, 0):
+            self._names[name] = count + 1
+            name = f"{name}_{count}"
+        self._names[name] = 1
+        return name
 
     def _port(self, index: int, what: str) -> Value | None:
         """An input or output of the graph; None where it cannot be, which is a problem."""
         tensor = self.tensor(index)
         try:
-            if what == "input" and tensor.data is not None:
+            if what == "input" and tensor.data is not None and tensor.data.size:
                 raise ChipfitError("O002", f"{tensor} is a constant", "remove it from the model's inputs")
-            return self.value(index)
+            return self.computed(index)
         except ChipfitError as error:
             self.problems.append(Problem(error.code, f"model {what}: {error.message}", error.hint))
             return None

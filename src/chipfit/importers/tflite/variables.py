@@ -17,14 +17,23 @@ class Variables:
         self._names: dict[tuple[str, str], str] = {}
         self._types: dict[str, TensorType] = {}
         self._initial: dict[str, Array] = {}
+        self._called: set[int] = set()
+
+    def first_call(self, index: int) -> bool:
+        """Whether a CALL_ONCE of this subgraph is the first: only that one runs it."""
+        first = index not in self._called
+        self._called.add(index)
+        return first
 
     def declare(self, container: str, shared_name: str) -> str:
         """The name in the graph of a variable that a VAR_HANDLE names."""
         key = (container, shared_name)
         if key not in self._names:
-            base = shared_name or "variable"
-            taken = set(self._names.values())
-            self._names[key] = base if base not in taken else f"{base}_{len(taken)}"
+            name = shared_name or "variable"
+            # one name in two containers
+            while name in self._names.values():
+                name += "_"
+            self._names[key] = name
         return self._names[key]
 
     def use(self, name: str, value: Value) -> None:

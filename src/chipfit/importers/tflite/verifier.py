@@ -13,8 +13,11 @@ from typing import Any, Literal
 
 from chipfit.errors import ChipfitError
 
-MAX_TABLES = 40_000
-MAX_ELEMENTS = 2_000_000
+#: several times what the largest models for microcontrollers have, and read in less than a second
+MAX_TABLES = 10_000
+MAX_ELEMENTS = 500_000
+#: an operand costs as much as so many scales: the operator looks at its type
+OPERAND = 5
 #: a scalar that begins inside the file may end outside: so many zeros go behind the file
 PADDING = 8
 
@@ -30,6 +33,8 @@ class Field:
     """The table's name."""
     bytes: int = 1
     """Bytes of one scalar."""
+    cost: int = 1
+    """What one scalar takes of the budget."""
 
 
 def _table(of: str) -> Field:
@@ -40,8 +45,8 @@ def _tables(of: str) -> Field:
     return Field("tables", of)
 
 
-def _scalars(nbytes: int) -> Field:
-    return Field("scalars", bytes=nbytes)
+def _scalars(nbytes: int, cost: int = 1) -> Field:
+    return Field("scalars", bytes=nbytes, cost=cost)
 
 
 _STRING = Field("string")
@@ -54,7 +59,7 @@ TABLES: Mapping[str, Mapping[int, Field]] = {
     "Tensor": {0: _scalars(4), 3: _STRING, 4: _table("Quantization"), 6: _table("Sparsity"), 7: _scalars(4)},
     "Quantization": {2: _scalars(4), 3: _scalars(8)},
     "Sparsity": {},
-    "Operator": {1: _scalars(4), 2: _scalars(4), 4: _table("Options")},
+    "Operator": {1: _scalars(4, OPERAND), 2: _scalars(4, OPERAND), 4: _table("Options")},
     "Buffer": {0: _scalars(1)},
     # a union: the tables of all operators that have references; the slots of the others are scalars
     "Options": {},
@@ -152,7 +157,7 @@ class Verifier:
             for i in range(count):
                 self._table(self._offset(target + 4 + 4 * i), reference.of)
         elif reference.kind == "string" or size > 1:
-            self._count_elements(count)
+            self._count_elements(count * reference.cost)
 
     def _count_elements(self, count: int) -> None:
         self.elements += count

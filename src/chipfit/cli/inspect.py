@@ -1,0 +1,43 @@
+"""``chipfit inspect``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chipfit.cli._options import OFFERED_BOARD, AsJson, ModelFile
+from chipfit.errors import ChipfitError
+
+
+def inspect(
+    model: ModelFile,
+    text: Annotated[bool, typer.Option("--text", help="Print the graph, one line per node.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Print where every tensor lies in memory.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show layers, figures and memory of a model."""
+    if text + plan + as_json > 1:
+        raise ChipfitError("U001", "--text, --plan and --json exclude each other", "choose one")
+    import chipfit
+    from chipfit.cli._console import show, show_json, stdout
+    from chipfit.graph.text import print_graph
+    from chipfit.inspection import inspect_model, memory_plan
+    from chipfit.plan import plan_text
+    from chipfit.report.text import safe_lines
+    from chipfit.report.text_inspect import inspect_text
+
+    loaded = chipfit.load(model)
+    if text:
+        stdout().out(safe_lines(print_graph(loaded.graph, data=False)), end="", highlight=False)
+    elif plan:
+        stdout().out(safe_lines(plan_text(memory_plan(loaded))), highlight=False)
+    elif as_json:
+        show_json(inspect_model(loaded).to_json())
+    else:
+        report = inspect_model(loaded)
+        show(lambda width: inspect_text(report, width, source=model, board=OFFERED_BOARD))
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(inspect)

@@ -1,0 +1,90 @@
+"""``chipfit run``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chipfit.cli._options import OFFERED_BOARD, AsJson, InputFile, RandomCount, Seed, read_inputs
+from chipfit.errors import ChipfitError
+
+if TYPE_CHECKING:
+    from chipfit.cli._console import Talk
+    from chipfit.firmware import Firmware
+    from chipfit.report.data import RunReport
+
+
+def run(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A folder from `chipfit compile`, or a model file.")],
+    board: Annotated[
+        str | None, typer.Option("--board", "-b", metavar="BOARD", help="The board, if TARGET is a model file.")
+    ] = None,
+    input_file: InputFile = None,
+    random: RandomCount = None,
+    seed: Seed = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="OUT.npz", help="Write the outputs of all samples to a file.")
+    ] = None,
+    max_instructions: Annotated[
+        int | None, typer.Option("--max-instructions", min=1, metavar="N", help="Stop a run that takes longer.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a model on the emulated chip.
+
+    By default over one random input. TARGET is a folder from `chipfit compile`; with -b it may be a model file, which
+    is then compiled into a temporary folder.
+    """
+    from chipfit.cli._console import show, show_json, talk
+    from chipfit.firmware import DEFAULT_LIMIT
+    from chipfit.report.text_run import run_text
+    from chipfit.samples import save_outputs
+
+    with talk("reading") as say, _firmware(target, board, say) as firmware:
+        samples, source = read_inputs(firmware.inputs, input_file, random, seed, default=1)
+        say.say("running")
+        report = firmware.run(samples, max_instructions=max_instructions or DEFAULT_LIMIT, progress=say.instructions)
+    if save:
+        save_outputs(save, report)
+    if as_json:
+        show_json(report.to_json())
+    else:
+        show(lambda width: run_text(report, width, source=source, offer=_offer(target, report)))
+
+
+@contextmanager
+def _firmware(target: str, board: str | None, say: Talk) -> Generator[Firmware]:
+    """What TARGET is: a compiled folder, or a model that is compiled into a folder that goes afterwards."""
+    import chipfit
+    from chipfit.report.text import command
+
+    if Path(target).is_dir():
+        if board is not None:
+            raise ChipfitError("U001", f"'{target}' is a folder: it is compiled for a board already", "leave out -b")
+        yield chipfit.Firmware.open(target)
+        return
+    if not Path(target).exists():
+        raise ChipfitError("F001", f"there is no file or folder '{target}'", "check the path")
+    if board is None:
+        hint = f"`{command('run', target, '-b', OFFERED_BOARD)}` compiles it first"
+        raise ChipfitError("U001", f"'{target}' is a file; for a model file a board must be named", hint)
+    model = chipfit.load(target)
+    say.say(f"compiling for {board}")
+    with tempfile.TemporaryDirectory(prefix="chipfit-run-") as folder:
+        yield model.compile(board, Path(folder) / "firmware")
+
+
+def _offer(target: str, report: RunReport) -> str | None:
+    """A model file can be verified next; of a compiled folder the model is not known."""
+    from chipfit.report.text import command
+
+    return None if Path(target).is_dir() else command("verify", target, "-b", report.board)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(run)

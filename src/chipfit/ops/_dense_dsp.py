@@ -1,0 +1,120 @@
+"""The fully connected layer on cores with DSP instructions: one stream of weights and numbers for each four outputs.
+
+The C side is runtime/include/cf_dense_dsp.h, which states the order of the stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chipfit.fixedpoint import Int
+from chipfit.graph import Array, Node
+from chipfit.ops._base import Call, Const, Port, Scratch
+from chipfit.ops._channels import Channels, constant_operands
+from chipfit.ops._dense import dense_channels, dense_range
+from chipfit.ops._fold import common_shift, fold_line, fold_two_lines, two_lines_rounding
+
+K = 256
+"""What weights are multiplied by."""
+
+_LINE, _TWO_LINES, _EXACT = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A requantization that is proven for all channels: per channel the start of the sum, multiplier, extra number."""
+
+    kind: int
+    start: Int
+    m: Int
+    extra: Int | None
+    shift: int
+    rounding: int
+
+
+def dense_dsp_reason(node: Node, wide: bool) -> bool | str:
+    """True, or why the kernel cannot be used."""
+    reason = constant_operands(node)
+    if reason is not True:
+        return reason
+    channels = dense_channels(node)
+    if channels.greatest >= 1 << 23:
+        return f"accumulators reach {channels.greatest:,}; times {K} they leave 32 bits"
+    if not wide and _interleave(channels.w[_fours(len(channels.w))]).min() < -(1 << 15):
+        return "a weight of -128 beside a negative one does not fit their common 16 bits"
+    return True
+
+
+def dense_dsp_call(node: Node, wide: bool) -> Call:
+    """Arguments of ``cf_fully_connected_s8_dsp`` and ``_wide``."""
+    channels = dense_channels(node)
+    form = _cheapest(channels, node["y"].q.zp)
+    fours = _fours(len(channels.w))
+    low, high = dense_range(node)
+    out, columns = node["w"].shape
+    params: dict[str, int | float | tuple[int, ...]] = {
+        "rows": node["y"].type.size // out,
+        "in": columns,
+        "out": out,
+        "form": form.kind,
+        "shift": form.shift,
+        "rounding": form.rounding,
+        "act_min": low,
+        "act_max": high,
+    }
+    stream = Const("w", _stream(channels.w, form, fours, wide), "weights")
+    scratch = Scratch(-(-columns // 8) * 16)
+    return Call([Port("x"), stream, scratch, Port("y")], params, "cf_dense_dsp_params")
+
+
+def _cheapest(channels: Channels, zero: int) -> _Form:
+    """The cheapest form that holds for all channels; the last one always does."""
+    stairs, start = channels.stairs, K * channels.start
+    s = common_shift(channels.scales, K)
+    lines = [fold_line(c, K, s) for c in stairs] if s >= 0 else [None]
+    if all(lines):
+        found = [line for line in lines if line is not None]
+        return _Form(_LINE, start + _array(f.c for f in found), _array(f.m for f in found), None, s, 0)
+    two = [fold_two_lines(c, K, s) for c in stairs] if s >= 1 else [None]
+    if all(two):
+        pairs = [pair for pair in two if pair is not None]
+        starts, m, j = (_array(getattr(p, name) for p in pairs) for name in ("c", "m", "j"))
+        return _Form(_TWO_LINES, start + starts, m, j, s, two_lines_rounding(zero, s))
+    return _Form(_EXACT, start, _array(c.m for c in stairs), _array(c.shift for c in stairs), 0, zero)
+
+
+def _array(numbers: object) -> Int:
+    return np.fromiter(numbers, np.int64)  # type: ignore[arg-type]
+
+
+def _fours(out: int) -> Int:
+    """Channels of each four: (fours, 4). The second four overlap the first; fewer than four channels are repeated."""
+    first = [0] if out % 4 else []
+    begins = np.array(first + list(range(out % 4, out - 3, 4)), np.int64)
+    return np.minimum(begins[:, None] + np.arange(4), out - 1)
+
+
+def _interleave(w: Int) -> Int:
+    """(fours, 4, k) to (fours, 2, k): lanes of two channels each."""
+    return K * w[:, 0::2] + w[:, 1::2]
+
+
+def _stream(w: Int, form: _Form, fours: Int, wide: bool) -> Array:
+    lanes = K * w[fours] if wide else _interleave(w[fours])
+    start, m = form.start[fours], form.m[fours]
+    after = [m] if form.extra is None else [m, form.extra[fours]]
+    words = _words(lanes)
+    parts = [start, words, *after] if wide else [start[:, 0::2], words, start[:, 1::2], *after]
+    return np.concatenate(parts, axis=1).astype(np.int32).reshape(-1)
+
+
+def _words(lanes: Int) -> Int:
+    """(fours, n, k) int16 lanes as words (fours, k/2 * n): of four k the words (0, 2) and (1, 3), n channels each."""
+    fours, n, k = lanes.shape
+    padded = np.zeros((fours, n, -(-k // 8) * 8), np.int64)
+    padded[:, :, :k] = lanes
+    quads = padded.reshape(fours, n, -1, 2, 2)  # ..., four k as [low or high][even or odd]
+    words = (quads[:, :, :, 0] & 0xFFFF) | quads[:, :, :, 1] << 16
+    return words.reshape(fours, n, -1).transpose(0, 2, 1).reshape(fours, -1)

@@ -1,0 +1,142 @@
+/* One channel of a 3x3 depthwise convolution over int16 planes: output lines, two outputs a step with stride 1.
+ *
+ * A plane holds no padding along a line. Words hold elements (2j, 2j+1); what an output needs of a kernel row is one or
+ * two words, and the weights (w0, w1) and (w1, w2) of that row:
+ *
+ *   first    elements 2j, 2j+1, 2j+2      smlad (w0, w1), smlabt (.., w2)
+ *   second   elements 2j+1, 2j+2, 2j+3    smlatb (w0, ..), smlad (w1, w2)
+ *   head     padding, 0, 1                smlad (w1, w2)
+ *   tail     2j, 2j+1, padding            smlad (w0, w1)
+ *
+ * Stride 1: head, steps of first and second, tail if the line is even. Stride 2: first everywhere, or head, then second
+ * everywhere, depending on where the padding is. */
+#ifndef CF_TILE_DEPTHWISE_3X3_H
+#define CF_TILE_DEPTHWISE_3X3_H
+
+#include "cf_simd.h"
+
+enum { CF_STEP_BOTH, CF_STEP_FIRST, CF_STEP_SECOND };
+
+/* All constant. Outputs of a line: head, lead + chunk * loops steps, tail. */
+typedef struct {
+    int32_t step;       /* which of the three steps */
+    int32_t head, tail; /* 1 if there is one */
+    int32_t lead, chunk, loops;
+    int32_t row;  /* bytes from a line of the plane to the next */
+    int32_t next; /* bytes from the first line of an output line to that of the next */
+    int32_t out_step, out_line, out_n; /* bytes between outputs, between lines of outputs; outputs of a line */
+    int32_t shift;
+} cf_lines_3x3;
+
+#if CF_DSP
+
+/* add a constant of any sign below 2^20 */
+#define CF_ADD(reg, v)                                                                                                 \
+    ".set cf_v, " v "\n\t"                                                                                             \
+    ".if cf_v < 0\n\t.set cf_v, 0 - cf_v\n\t.if cf_v & 4095\n\tsubw " reg ", " reg ", #(cf_v & 4095)\n\t.endif\n\t"    \
+    ".if cf_v > 4095\n\tsub " reg ", " reg ", #(cf_v & 0xff000)\n\t.endif\n\t"                                         \
+    ".else\n\t.if cf_v & 4095\n\taddw " reg ", " reg ", #(cf_v & 4095)\n\t.endif\n\t"                                  \
+    ".if cf_v > 4095\n\tadd " reg ", " reg ", #(cf_v & 0xff000)\n\t.endif\n\t.endif\n\t"
+
+/* cf_i, cf_o: how far the next word and the next output are from x and y */
+#define CF_OUT(acc)                                                                                                    \
+    "smmul " acc ", " acc ", r7\n\tssat " acc ", #8, " acc ", asr %[shift]\n\t"                                        \
+    ".if cf_o > 4095\n\t" CF_ADD("%[y]", "cf_o") ".set cf_o, 0\n\t.endif\n\t"                                           \
+    "strb " acc ", [%[y], #cf_o]\n\t.set cf_o, cf_o + %c[out_step]\n\t"
+
+#define CF_WORD(l) "ldr r8, [%[x], #(cf_i + " #l " * %c[row])]\n\t"
+#define CF_WORDS(l) "ldrd r8, r9, [%[x], #(cf_i + " #l " * %c[row])]\n\t"
+#define CF_FIRST(acc, from, a, b) "smlad " acc ", r8, " a ", " from "\n\tsmlabt " acc ", r9, " b ", " acc "\n\t"
+#define CF_SECOND(acc, from, a, b) "smlatb " acc ", r8, " a ", " from "\n\tsmlad " acc ", r9, " b ", " acc "\n\t"
+#define CF_SINGLE(acc, from, w) "smlad " acc ", r8, " w ", " from "\n\t"
+#define CF_NEXT ".set cf_i, cf_i + 4\n\t"
+
+#define CF_HEAD                                                                                                        \
+    CF_WORD(0) CF_SINGLE("r10", "r6", "r1") CF_WORD(1) CF_SINGLE("r10", "r10", "r3") CF_WORD(2)                        \
+        CF_SINGLE("r10", "r10", "r5") CF_OUT("r10")
+#define CF_TAIL                                                                                                        \
+    CF_WORD(0) CF_SINGLE("r10", "r6", "r0") CF_WORD(1) CF_SINGLE("r10", "r10", "r2") CF_WORD(2)                        \
+        CF_SINGLE("r10", "r10", "r4") CF_OUT("r10")
+#define CF_ONE(take)                                                                                                   \
+    CF_WORDS(0) take("r10", "r6", "r0", "r1") CF_WORDS(1) take("r10", "r10", "r2", "r3") CF_WORDS(2)                   \
+        take("r10", "r10", "r4", "r5") CF_OUT("r10") CF_NEXT
+#define CF_BOTH                                                                                                        \
+    CF_WORDS(0) CF_FIRST("r10", "r6", "r0", "r1") CF_SECOND("r11", "r6", "r0", "r1")                                   \
+    CF_WORDS(1) CF_FIRST("r10", "r10", "r2", "r3") CF_SECOND("r11", "r11", "r2", "r3")                                 \
+    CF_WORDS(2) CF_FIRST("r10", "r10", "r4", "r5") CF_SECOND("r11", "r11", "r4", "r5")                                 \
+    CF_OUT("r10") CF_OUT("r11") CF_NEXT
+
+/* All registers are in use: the ends of the loops wait on the stack. r0-r5: weights, r6: start, r7: multiplier,
+ * r8, r9: words, r10, r11: sums. */
+#define CF_LINES(one_step)                                                                                             \
+    __asm__ volatile(                                                                                                  \
+        "push {r1, r2}\n\tldm r0, {r0-r7}\n"                                                                           \
+        "1:\n\t.set cf_i, 0\n\t.set cf_o, 0\n\t"                                                                       \
+        ".rept %c[head]\n\t" CF_HEAD ".endr\n\t"                                                                       \
+        ".rept %c[lead]\n\t" one_step ".endr\n\t"                                                                      \
+        ".if %c[loops]\n\t" CF_ADD("%[x]", "cf_i") CF_ADD("%[y]", "cf_o")                                              \
+        "add r8, %[x], #(4 * %c[loops] * %c[chunk])\n\tstr r8, [sp, #4]\n"                                             \
+        "2:\n\t.set cf_i, 0\n\t.set cf_o, 0\n\t"                                                                       \
+        ".rept %c[chunk]\n\t" one_step ".endr\n\t" CF_ADD("%[x]", "cf_i") CF_ADD("%[y]", "cf_o")                       \
+        ".set cf_i, 0\n\t.set cf_o, 0\n\tldr r8, [sp, #4]\n\tcmp %[x], r8\n\tbne 2b\n\t.endif\n\t"                     \
+        ".rept %c[tail]\n\t" CF_TAIL ".endr\n\t"                                                                       \
+        CF_ADD("%[x]", "%c[x_next]") CF_ADD("%[y]", "cf_o + %c[y_next]")                                               \
+        "ldr r8, [sp]\n\tcmp %[x], r8\n\tbne 1b\n\tadd sp, #8\n\t"                                                     \
+        : [x] "+r"(x), [y] "+r"(y), "+r"(table_), "+r"(end_), "=r"(slot_)                                              \
+        : [head] "i"(p->head), [tail] "i"(p->tail), [lead] "i"(p->lead), [chunk] "i"(p->chunk), [loops] "i"(p->loops), \
+          [row] "i"(p->row), [out_step] "i"(p->out_step), [shift] "i"(p->shift),                                       \
+          [x_next] "i"(p->next - (p->loops ? 4 * (p->lead + p->loops * p->chunk) : 0)),                                \
+          [y_next] "i"(p->out_line - p->out_n * p->out_step)                                                           \
+        : "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "cc", "memory")
+
+#endif
+
+/* x: the first line of the plane under the first output line; table: of each kernel row (w0, w1), (w1, w2), then start
+ * and multiplier: y = saturate8((sum * multiplier >> 32) >> shift). Each step reads its words before it writes. */
+CF_KERNEL void cf_depthwise_lines_3x3(const uint32_t *x, const int32_t *table, int8_t *y, int32_t lines,
+                                      const cf_lines_3x3 *p)
+{
+#if CF_DSP
+    register const int32_t *table_ __asm__("r0") = table;
+    register const uint32_t *end_ __asm__("r1") = x + lines * (p->next / 4);
+    register int32_t slot_ __asm__("r2");
+    if (p->step == CF_STEP_BOTH) {
+        CF_LINES(CF_BOTH);
+    } else if (p->step == CF_STEP_FIRST) {
+        CF_LINES(CF_ONE(CF_FIRST));
+    } else {
+        CF_LINES(CF_ONE(CF_SECOND));
+    }
+#else
+    const int32_t steps = p->lead + p->chunk * p->loops;
+    for (int32_t l = 0; l < lines; l++, x += p->next / 4, y += p->out_line) {
+        int8_t *out = y;
+        const uint32_t *from = x;
+        for (int32_t i = -p->head; i < steps + p->tail; i++, from += i > 0) {
+            int32_t first = table[6], second = table[6];
+            for (int32_t r = 0; r < 3; r++) {
+                const uint32_t *words = from + r * (p->row / 4);
+                const uint32_t w01 = (uint32_t)table[2 * r], w12 = (uint32_t)table[2 * r + 1];
+                if (i < 0) {
+                    first = cf_smlad(words[0], w12, first);
+                } else if (i == steps) {
+                    first = cf_smlad(words[0], w01, first);
+                } else {
+                    first = cf_smlabt(words[1], w12, cf_smlad(words[0], w01, first));
+                    second = cf_smlad(words[1], w12, cf_smlatb(words[0], w01, second));
+                }
+            }
+            if (i < 0 || i == steps || p->step != CF_STEP_SECOND) {
+                *out = (int8_t)cf_ssat8(cf_smmul(first, table[7]) >> p->shift);
+                out += p->out_step;
+            }
+            if (i >= 0 && i < steps && p->step != CF_STEP_FIRST) {
+                *out = (int8_t)cf_ssat8(cf_smmul(second, table[7]) >> p->shift);
+                out += p->out_step;
+            }
+        }
+    }
+#endif
+}
+
+#endif

@@ -1,0 +1,92 @@
+/* DEPTHWISE_CONV_2D on int8 for cores with DSP instructions: 3x3, stride 1 or 2, one output channel per input channel.
+ *
+ * Traversal: bands of output lines outermost, then groups of four channels, then channels. A line runs along one image
+ * axis, the other axis counts lines. Of each band and group the input is copied to int16 planes first; outputs of a
+ * channel are written after all reads of its group in this band. Where channels are no multiple of four, the last
+ * group begins earlier, so that it reads (and copies) channels of the group before once more. */
+#ifndef CF_DEPTHWISE_CONV2D_S8_DSP_3X3_H
+#define CF_DEPTHWISE_CONV2D_S8_DSP_3X3_H
+
+#include "cf_tile_depthwise.h"
+#include "cf_tile_depthwise_3x3.h"
+
+typedef struct {
+    int32_t n, channels;
+    int32_t lines, out_lines;      /* of an image */
+    int32_t stride, pad;           /* across lines */
+    int32_t band;                  /* output lines of a band */
+    int32_t image, out_image;      /* bytes */
+    int32_t has_exact;             /* 1 if there are channels that are requantized in the plain way */
+    cf_planes_from from;
+    cf_lines_3x3 tile;
+} cf_depthwise_conv2d_s8_dsp_3x3_params;
+
+/* A channel whose requantization has no cheap form. exact: bias, multiplier, shift, zero point, least, greatest */
+static __attribute__((noinline, unused)) void cf_depthwise_exact_3x3(const int16_t *x, const int32_t *table,
+                                                                     const int32_t *exact, int8_t *y, int32_t lines,
+                                                                     const cf_depthwise_conv2d_s8_dsp_3x3_params *p)
+{
+    const int32_t pad = p->tile.head, stride = p->tile.step == CF_STEP_BOTH ? 1 : 2;
+    for (int32_t l = 0; l < lines; l++, x += p->tile.next / 2, y += p->tile.out_line) {
+        for (int32_t i = 0; i < p->tile.out_n; i++) {
+            int32_t acc = exact[0];
+            for (int32_t r = 0; r < 3; r++) {
+                const uint32_t w01 = (uint32_t)table[2 * r], w12 = (uint32_t)table[2 * r + 1];
+                const int32_t w[3] = {cf_lane0(w01), cf_lane1(w01), cf_lane1(w12)};
+                for (int32_t k = 0; k < 3; k++) {
+                    const int32_t at = i * stride - pad + k;
+                    if (at >= 0 && at < p->from.n) {
+                        acc += x[r * (p->tile.row / 2) + at] * w[k];
+                    }
+                }
+            }
+            y[i * p->tile.out_step] =
+                (int8_t)cf_clamp(cf_multiply(acc, exact[1], exact[2]) + exact[3], exact[4], exact[5]);
+        }
+    }
+}
+
+CF_KERNEL void cf_depthwise_conv2d_s8_dsp_3x3(const int8_t *x,      /* (n, h, w, channels) */
+                                              const int32_t *table, /* zero point in each byte, lanes of -zero point,
+                                                                       then per channel: of each kernel row (w0, w1),
+                                                                       (w1, w2), then start, multiplier; or where the
+                                                                       multiplier is 0, what lies at table + start */
+                                              void *scratch,
+                                              int8_t *y, /* (n, out_h, out_w, channels) */
+                                              const cf_depthwise_conv2d_s8_dsp_3x3_params *p)
+{
+    uint32_t *planes = (uint32_t *)scratch;
+    const int32_t plane = p->tile.row / 4, line = plane / 4; /* words of four lines, of one */
+    CF_ROLLED
+    for (int32_t n = 0; n < p->n; n++, x += p->image, y += p->out_image) {
+        CF_ROLLED
+        for (int32_t first = 0; first < p->out_lines; first += p->band) {
+            const int32_t out_lines = first + p->band > p->out_lines ? p->out_lines - first : p->band;
+            const int32_t all = (out_lines - 1) * p->stride + 3, top = first * p->stride - p->pad;
+            const int32_t before = top < 0 ? -top : 0;
+            const int32_t after = top + all > p->lines ? top + all - p->lines : 0;
+            memset(planes, 0, (size_t)(before * p->tile.row));
+            memset(planes + (all - after) * plane, 0, (size_t)(after * p->tile.row));
+            CF_ROLLED
+            for (int32_t c = 0; c < p->channels;) {
+                const int32_t group = c + 4 > p->channels ? p->channels - 4 : c;
+                cf_planes_expand(x + (top + before) * p->from.line + group, planes + before * plane,
+                                 all - before - after, p->tile.row / 4, (uint32_t)table[0], (uint32_t)table[1],
+                                 &p->from);
+                CF_ROLLED
+                for (; c < group + 4; c++) {
+                    const uint32_t *from = planes + (c - group) * line;
+                    const int32_t *t = table + 2 + 8 * c;
+                    int8_t *out = y + first * p->tile.out_line + c;
+                    if (p->has_exact && t[7] == 0) {
+                        cf_depthwise_exact_3x3((const int16_t *)(const void *)from, t, table + t[6], out, out_lines, p);
+                    } else {
+                        cf_depthwise_lines_3x3(from, t, out, out_lines, &p->tile);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,122 @@
+"""The pages of the command line say what is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import Result
+
+from chipfit.catalog import ops_markdown, ops_report
+from chipfit.cli import app
+from chipfit.importers.tflite.operators import OPERATORS
+
+Call = Callable[..., Result]
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+COMMANDS = {
+    "chipfit.inspect": ["inspect", "{model}"],
+    "chipfit.compile": ["compile", "{model}", "-b", "arduino-nano-33-ble", "-o", "{out}"],
+    "chipfit.run": ["run", "{folder}"],
+    "chipfit.verify": ["verify", "{model}", "--random", "1"],
+    "chipfit.demo": ["demo"],
+    "chipfit.board": ["board", "list"],
+    "chipfit.op": ["op", "list"],
+    "chipfit.doctor": ["doctor"],
+    "chipfit.explain": ["explain"],
+}
+
+
+def keys(value: Any, path: str = "") -> Iterator[str]:
+    """Paths of all keys as docs/json.md writes them; an empty array says nothing of its objects."""
+    if isinstance(value, dict):
+        for name, item in value.items():  # pyright: ignore[reportUnknownVariableType]
+            yield from keys(item, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):  # pyright: ignore[reportUnknownVariableType]
+        for item in value:  # pyright: ignore[reportUnknownVariableType]
+            yield from keys(item, f"{path}[]")
+    else:
+        yield f"{path}[]" if isinstance(value, list) else path
+
+
+def printed(data: dict[str, Any]) -> set[str]:
+    found = set(keys(data)) - {"schema", "version"}
+    return {key for key in found if not any(other.startswith(f"{key}.") for other in found)}
+
+
+def documented() -> dict[str, set[str]]:
+    """Keys by schema. An object that may be null has a row of its own, which its keys make superfluous."""
+    sections = re.split(r"^## ", (DOCS / "json.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    tables = {s.split("\n", 1)[0]: re.findall(r"^\| `([^`]+)` \|", s, re.MULTILINE) for s in sections}
+    return {
+        name: {row for row in rows if not any(other.startswith(f"{row}.") for other in rows)}
+        for name, rows in tables.items()
+    }
+
+
+def test_every_schema_is_documented() -> None:
+    assert set(documented()) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("schema", list(COMMANDS))
+def test_documented_keys_are_those_printed(
+    schema: str, cli: Call, demo_model: Path, demo_folder: Path, tmp_path: Path
+) -> None:
+    words = [w.format(model=demo_model, folder=demo_folder, out=tmp_path / "out") for w in COMMANDS[schema]]
+    result = cli(*words, "--json")
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert (data["schema"], data["version"]) == (schema, 1)
+    assert printed(data) == documented()[schema]
+
+
+def test_keys_that_others_rely_on() -> None:
+    tables = documented()
+    assert {"flash.code", "flash.weights", "flash.tables", "flash.total"} <= tables["chipfit.compile"]
+    assert {f"ram.{k}" for k in ("arena", "lower_bound", "scratch", "state", "total")} <= tables["chipfit.compile"]
+    assert {"instructions", "instructions_per_mac", "macs", "stack_bytes"} <= tables["chipfit.run"]
+    assert {f"layers[].{k}" for k in ("name", "op", "kernel", "instructions", "macs")} <= tables["chipfit.run"]
+    assert {"samples", "identical", "against[]"} <= tables["chipfit.verify"]
+
+
+def test_numbers_that_json_lacks(capsys: pytest.CaptureFixture[str]) -> None:
+    from chipfit.cli._console import show_json
+
+    show_json({"a": [float("nan"), float("inf"), -float("inf"), 1.5]})
+    assert json.loads(capsys.readouterr().out) == {"a": ["NaN", "Infinity", "-Infinity", 1.5]}
+
+
+def test_ops_page_is_current(cli: Call) -> None:
+    page = (DOCS / "ops.md").read_text(encoding="utf-8")
+    assert page == ops_markdown(ops_report()), "run: chipfit op list --markdown > docs/ops.md"
+    assert cli("op", "list", "--markdown").stdout == page
+
+
+def test_ops_are_named_as_the_importer_names_them() -> None:
+    named = [name for op in ops_report().ops for name in op.tflite]
+    assert sorted([*named, "VAR_HANDLE", "CALL_ONCE"]) == sorted(OPERATORS)
+
+
+def _commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}", command
+
+
+def test_overview_names_every_command_and_option() -> None:
+    page = (DOCS / "cli.md").read_text(encoding="utf-8")
+    for name, command in _commands(typer.main.get_command(app), "chipfit"):
+        rows = [line for line in page.splitlines() if line.startswith("| ") and f"`{name}" in line]
+        assert rows, f"docs/cli.md does not name {name}"
+        for option in (o for p in command.params for o in p.opts if o.startswith("--")):
+            if option not in ("--json", "--help"):
+                assert f"`{option}`" in rows[0] or (option == "--board" and "-b BOARD" in rows[0]), (
+                    f"docs/cli.md: {name} lacks {option}"
+                )

@@ -1,0 +1,113 @@
+"""Graph -> .tflite -> Graph: nothing is lost, and foreign interpreters agree on state."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from chipfit import oracle
+from chipfit.errors import ChipfitError
+from chipfit.exporters import to_tflite
+from chipfit.graph import DType, Graph, Node, OpBase, Quant, TensorType, Value, Variable
+from chipfit.graph.text import print_graph
+from chipfit.importers import load_tflite
+from chipfit.interpret import evaluate, initial_state
+from chipfit.ops import REGISTRY, graph_of, make_node, random_input
+from oracles import litert_run, needs_litert, needs_tflm, tflm_run
+
+OPS = sorted(set(REGISTRY) - {"read_variable", "assign_variable"})
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_round_trip_of_samples(name: str) -> None:
+    """The first trip may normalise (a list of one scale, the order of axes); it changes no output, the next nothing."""
+    rng = np.random.default_rng(11)
+    for node in REGISTRY[name].samples(rng):
+        graph = graph_of(node)
+        once = load_tflite(to_tflite(graph), graph.name)
+        twice = load_tflite(to_tflite(once), graph.name)
+        assert print_graph(once, data=True) == print_graph(twice, data=True)
+        inputs = [random_input(rng, v.type) for v in graph.inputs]
+        if name == "gather" and len(inputs) > 1:
+            inputs[1] %= node["x"].shape[node.op.attributes()["axis"]]
+        for before, after in zip(evaluate(graph, inputs), evaluate(once, inputs), strict=True):
+            np.testing.assert_array_equal(before, after)
+
+
+def streaming_graph() -> Graph:
+    """y = the last three of the frames seen so far: a variable of two frames that begins with other than zeros."""
+    type_ = TensorType((1, 1, 4), DType.INT8, Quant.per_tensor(0.5, -3))
+    kept_type = TensorType((1, 2, 4), DType.INT8, type_.quant)
+    joined_type = TensorType((1, 3, 4), DType.INT8, type_.quant)
+    x, old, joined = Value("x", type_), Value("old", kept_type), Value("joined", joined_type)
+    new = Value("new", kept_type)
+    start = np.arange(8, dtype=np.int8).reshape(1, 2, 4)
+    nodes = [
+        Node(REGISTRY["read_variable"](variable="state/a"), [], [old]),  # pyright: ignore[reportCallIssue]
+        Node(REGISTRY["concatenation"](axis=1), [old, x], [joined]),  # pyright: ignore[reportCallIssue]
+        Node(REGISTRY["slice"](begin=(0, 1, 0), size=(1, 2, 4)), [joined], [new]),  # pyright: ignore[reportCallIssue]
+        Node(REGISTRY["assign_variable"](variable="state/a"), [new], []),  # pyright: ignore[reportCallIssue]
+    ]
+    return Graph("stream", [x], [joined], nodes, {"state/a": Variable("state/a", kept_type, start)})
+
+
+def test_round_trip_of_variables() -> None:
+    graph = streaming_graph()
+    graph.verify()
+    again = load_tflite(to_tflite(graph), "stream")
+    assert print_graph(again, data=True) == print_graph(graph, data=True)
+
+
+@needs_tflm
+@needs_litert
+def test_variables_on_foreign_interpreters() -> None:
+    graph = streaming_graph()
+    rng, state = np.random.default_rng(0), initial_state(graph)
+    frames = [[random_input(rng, graph.inputs[0].type)] for _ in range(5)]
+    expected = [evaluate(graph, frame, state)[0] for frame in frames]
+    for run in (oracle.tflm_run, oracle.litert_run):
+        for want, got in zip(expected, run(to_tflite(graph), frames), strict=True):
+            np.testing.assert_array_equal(want, got[0])
+
+
+def conv_node(pad: tuple[int, int, int, int]) -> Node:
+    rng = np.random.default_rng(5)
+    x = TensorType((1, 6, 5, 2), DType.INT8, Quant.per_tensor(0.1, 7))
+    w = rng.integers(-127, 128, (3, 3, 3, 2), dtype=np.int8)
+    w_type = TensorType(w.shape, DType.INT8, Quant((0.01, 0.02, 0.03), (0, 0, 0), 0))
+    op = REGISTRY["conv2d"](stride=(2, 2), pad=pad)  # pyright: ignore[reportCallIssue]
+    return make_node(op, {"x": x, "w": (w_type, w), "b": None}, (DType.INT8, Quant.per_tensor(0.2, -1)))
+
+
+@pytest.mark.parametrize(
+    ("pad", "operators"),
+    [((0, 0, 0, 0), ["conv2d"]), ((0, 1, 1, 1), ["conv2d"]), ((1, 1, 1, 1), ["pad", "conv2d"])],
+    ids=["valid", "same", "explicit"],
+)
+@needs_tflm
+@needs_litert
+def test_padding(pad: tuple[int, int, int, int], operators: list[str]) -> None:
+    """VALID and SAME are found again; other padding becomes an operator. Both interpreters load it, without a bias too."""
+    graph = graph_of(conv_node(pad))
+    model = to_tflite(graph)
+    assert [n.op.name for n in load_tflite(model, "m").nodes] == operators
+    x = random_input(np.random.default_rng(1), graph.inputs[0].type)
+    expected = evaluate(graph, [x])[0]
+    np.testing.assert_array_equal(expected, tflm_run(model, [x])[0])
+    np.testing.assert_array_equal(expected, litert_run(model, [x])[0])
+
+
+def test_average_pool_with_explicit_padding_has_no_form() -> None:
+    op = REGISTRY["average_pool2d"](kernel=(2, 2), stride=(1, 1), pad=(1, 1, 1, 1))  # pyright: ignore[reportCallIssue]
+    node = make_node(op, {"x": TensorType((1, 3, 3, 1), DType.FLOAT32)}, (DType.FLOAT32, None))
+    with pytest.raises(ChipfitError, match="neither SAME nor VALID"):
+        to_tflite(graph_of(node))
+
+
+def test_an_operator_without_a_form_is_named() -> None:
+    class Foreign(OpBase):
+        name = "foreign"
+
+    x, y = (Value(n, TensorType((1,), DType.FLOAT32)) for n in "xy")
+    with pytest.raises(ChipfitError, match="foreign 'y'"):
+        to_tflite(Graph("g", [x], [y], [Node(Foreign(), [x], [y])]))
