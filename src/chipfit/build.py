@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from chipfit.codegen import Program, lower, source_files, staged_folder, write_files
 from chipfit.codegen.project import MANIFEST_VERSION
@@ -21,6 +21,12 @@ STACK_BYTES = 4096
 
 LIBRARY_NAME = "model.so"
 
+Goal = Literal["balanced", "speed", "size"]
+GOALS: tuple[Goal, ...] = get_args(Goal)
+
+CODE_ROOM = 64 * 1024
+"""Bytes of flash that are kept for code and tables when weights widen."""
+
 
 def compile_graph(
     graph: Graph,
@@ -31,23 +37,28 @@ def compile_graph(
     stack_bytes: int = STACK_BYTES,
     force: bool = False,
     passes: tuple[str, ...] = (),
+    optimize: Goal = "balanced",
 ) -> Firmware:
     """Compile a graph for a board into ``folder`` (default: ``<graph>-<board>``), whole or not at all.
 
+    ``optimize``: ``balanced`` keeps one byte per weight; ``speed`` spends the board's free flash on wider weights
+    where they buy most; ``size`` lets layers share the bodies of their kernels.
     ``cc``: the command of the user's own compiler; None: the one that came with chipfit. ``passes``: for the report.
     Raises ChipfitError M001 if it does not fit the board, P001 if the folder is not chipfit's, O002 for a layer
     without a kernel.
     """
     started = time.perf_counter()
     target = load_board(board) if isinstance(board, str) else board
-    program = lower(graph, target.core.features)
+    if optimize not in GOALS:
+        raise ChipfitError("U001", f"'{optimize}' is no goal", f"one of {', '.join(GOALS)}")
+    program = lower(graph, target.core.features, weight_flash=_weight_flash(target) if optimize == "speed" else None)
     _check_memory(program, target, stack_bytes)
     path = folder or Path(f"{program.name}-{target.name}")
     files = source_files(program, "host" if target.is_host else "main")
     manifest = _manifest(program, target, board if isinstance(board, str) else target.name)
     with staged_folder(path, force=force) as staging:
         write_files(staging, files, manifest)
-        elf = _compile(staging, files, target, cc, stack_bytes, manifest)
+        elf = _compile(staging, files, target, cc, stack_bytes, manifest, optimize)
         ram, flash = _ram(program, target, elf, stack_bytes), _flash(program, target, elf)
         report = CompileReport(
             model=program.name,
@@ -61,6 +72,7 @@ def compile_graph(
             flash=flash,
             ram=ram,
             passes=passes,
+            optimize=optimize,
             input_preserved=program.plan.input_preserved,
             seconds=time.perf_counter() - started,
             compiler=cc or "zig cc",
@@ -93,14 +105,35 @@ def _check_memory(program: Program, board: Board, stack_bytes: int) -> None:
         )
 
 
+def _weight_flash(board: Board) -> int:
+    """Flash for all weights when speed is the goal: what the board has, less room for code and tables."""
+    return (1 << 40) if board.is_host else board.flash.size - min(CODE_ROOM, board.flash.size // 4)
+
+
 def _compile(
-    folder: Path, files: dict[str, str], board: Board, cc: str | None, stack_bytes: int, manifest: dict[str, Any]
+    folder: Path,
+    files: dict[str, str],
+    board: Board,
+    cc: str | None,
+    stack_bytes: int,
+    manifest: dict[str, Any],
+    optimize: Goal,
 ) -> Elf | None:
     sources = [folder / name for name in files if name.endswith(".c")]
     if board.is_host:
         manifest["library"] = build_host_library(sources, [folder], folder / LIBRARY_NAME, cc=cc).name
         return None
-    return build_elf(sources, [folder], board, folder / ELF_NAME, cc=cc, stack_bytes=stack_bytes)
+    small = optimize == "size"
+    return build_elf(
+        sources,
+        [folder],
+        board,
+        folder / ELF_NAME,
+        cc=cc,
+        stack_bytes=stack_bytes,
+        optimize="-Os" if small else "-O2",
+        defines=["CF_SHARED"] if small else [],
+    )
 
 
 def _manifest(program: Program, board: Board, board_file: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chipfit.build import STACK_BYTES, compile_graph
+from chipfit.build import STACK_BYTES, Goal, compile_graph
 from chipfit.firmware import Firmware
 from chipfit.graph import Array, Graph, Value
 from chipfit.importers import load_graph, read_file
@@ -95,13 +95,15 @@ class Model:
         cc: str | None = None,
         stack_bytes: int = STACK_BYTES,
         force: bool = False,
+        optimize: Goal = "balanced",
     ) -> Firmware:
         """Generate C for a board, compile it, and write both to ``folder`` (default: ``<model>-<board>``).
 
+        ``optimize``: ``balanced``, ``speed`` (wider weights within the board's flash) or ``size`` (shared kernels).
         Raises ChipfitError M001 if it does not fit the board, P001 if the folder is not chipfit's.
         """
         path = Path(folder) if folder is not None else None
-        return compile_graph(self.graph, board, path, cc=cc, stack_bytes=stack_bytes, force=force, passes=self.passes)
+        return compile_graph(self.graph, board, path, cc=cc, stack_bytes=stack_bytes, force=force, passes=self.passes, optimize=optimize)
 
     def verify(self, samples: SampleLike | int = 32, **options: Any) -> VerifyReport:
         """Hold every execution against the reference: see :func:`chipfit.verify`.

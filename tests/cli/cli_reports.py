@@ -69,6 +69,7 @@ COMPILE = CompileReport(
     flash=Flash(12_698, 26_000, 2_458, 41_156, 1_048_576),
     ram=Ram(56_320, 55_296, 1_024, 512, 96, 4_096, 61_024, 262_144, "at step 0, depthwise_conv2d 'x'", "why"),
     passes=(),
+    optimize="balanced",
     input_preserved=False,
     seconds=0.42,
     compiler="zig cc",

@@ -87,7 +87,7 @@ def conv_node(pad: tuple[int, int, int, int]) -> Node:
 @needs_tflm
 @needs_litert
 def test_padding(pad: tuple[int, int, int, int], operators: list[str]) -> None:
-    """VALID and SAME are found again; other padding becomes an operator. Both interpreters load it, without a bias too."""
+    """VALID and SAME are found again, other padding becomes an operator; both interpreters load it without a bias."""
     graph = graph_of(conv_node(pad))
     model = to_tflite(graph)
     assert [n.op.name for n in load_tflite(model, "m").nodes] == operators

@@ -72,11 +72,6 @@ def golden(models_dir: Path, name: str) -> tuple[list[Any], list[Any]]:
     return inputs, tflm or litert
 
 
-def test_every_model_has_a_test(models_dir: Path) -> None:
-    known = {*INT8_MODELS, *FLOAT_MODELS, *UNSUPPORTED}
-    assert {p.stem for p in models_dir.glob("*.tflite")} == known
-
-
 @pytest.mark.parametrize("name", INT8_MODELS)
 def test_int8_model_equals_tflite_micro(models_dir: Path, name: str) -> None:
     graph = load_graph(models_dir / f"{name}.tflite")
@@ -154,6 +149,14 @@ def refused(data: bytes) -> ChipfitError:
     return error.value
 
 
+def error_of(data: bytes) -> ChipfitError | None:
+    try:
+        load_tflite(data, "m")
+    except ChipfitError as error:
+        return error
+    return None
+
+
 def set_tensor(index: int, **fields: Any) -> Callable[[Any], None]:
     def change(model: Any) -> None:
         for name, value in fields.items():
@@ -175,13 +178,12 @@ def set_code(builtin: str, custom: str | None = None) -> Callable[[Any], None]:
 def test_every_builtin_operator_is_recognised() -> None:
     """Each is imported, or named in O001 or O002 (or F003 where this graph has not the inputs it needs)."""
     for name in (n for n in vars(schema.BuiltinOperator) if not n.startswith("_")):
-        try:
-            load_tflite(changed(relu_graph(), set_code(name)), "m")
-        except ChipfitError as error:
-            assert error.code in ("O001", "O002", "F003", "G001", "G003"), error
-            if error.code == "O001":
-                assert name in error.message
-            assert error.hint
+        error = error_of(changed(relu_graph(), set_code(name)))
+        if error is None:
+            continue
+        assert error.code in ("O001", "O002", "F003", "G001", "G003"), error
+        assert error.code != "O001" or name in error.message
+        assert error.hint
 
 
 def test_operator_newer_than_the_schema() -> None:
@@ -305,13 +307,10 @@ def test_reshape_by_options_alone() -> None:
 
 def test_parameter_computed_from_a_shape() -> None:
     """What Keras writes for Flatten: SHAPE, STRIDED_SLICE, PACK, RESHAPE."""
-    x, s, n = (
-        float_value("x", 1, 2, 3),
-        Value("s", TensorType((3,), DType.INT32)),
-        Value("n", TensorType((), DType.INT32)),
-    )
+    x, y = float_value("x", 1, 2, 3), float_value("y", 1, 6)
+    s, n = Value("s", TensorType((3,), DType.INT32)), Value("n", TensorType((), DType.INT32))
     rest = Value("rest", TensorType((), DType.INT32), np.array(6, np.int32))
-    target, y = Value("target", TensorType((2,), DType.INT32)), float_value("y", 1, 6)
+    target = Value("target", TensorType((2,), DType.INT32))
     nodes = [
         Node(op("shape"), [x], [s]),
         Node(op("strided_slice", begin=(0,), end=(1,), strides=(1,), shrink_axes=(0,)), [s], [n]),

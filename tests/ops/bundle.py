@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from chipfit.codegen import ctext
-from chipfit.codegen.lower import Program, lower
+from chipfit.codegen.lower import Program, assemble
 from chipfit.codegen.model import layer_function
 from chipfit.codegen.project import runtime_folder
 from chipfit.graph import Array, Node
 from chipfit.interpret import initial_state, trace
-from chipfit.ops import graph_of, random_input
+from chipfit.ops import Choice, Kernel, graph_of, op_of, random_input
 
 GUARD = 64
 """Bytes before and after the memory of a case that must stay as they were."""
@@ -36,19 +37,33 @@ class Case:
         return b"".join(np.ascontiguousarray(x).tobytes() for x in self.inputs)
 
 
+ALL_FEATURES = frozenset({"dsp", "fpu", "unaligned", "mulh"})
+"""Every kernel has a meaning in plain C: on the host all of them run."""
+
+
 def make_cases(nodes: list[Node], features: frozenset[str], seed: int, draws: int = 2) -> list[Case]:
-    """``draws`` random inputs for each node. A case keeps the kernel that a core with these features gets."""
+    """``draws`` random inputs for each node and each kernel that a core with these features can run it with."""
     rng = np.random.default_rng(seed)
     cases: list[Case] = []
     for i, node in enumerate(nodes):
         graph = graph_of(node)
         graph.verify()
-        program = lower(graph, features, f"case{i}")
-        for _ in range(draws):
-            inputs = tuple(random_input(rng, v.type) for v in graph.inputs)
-            values = trace(graph, inputs, initial_state(graph))
-            cases.append(Case(node, program, inputs, tuple(values[v] for v in graph.outputs), f"#{i} {node.op}"))
+        drawn = [tuple(random_input(rng, v.type) for v in graph.inputs) for _ in range(draws)]
+        values = [trace(graph, inputs, initial_state(graph)) for inputs in drawn]
+        for k, kernel in enumerate(usable_kernels(node, features)):
+            choices = [Choice(kernel if n is node else op_of(n).choose(n, features).kernel) for n in graph.nodes]
+            program = assemble(graph, graph.nodes, choices, f"case{i}_{k}", {})
+            label = f"#{i} {node.op} {kernel.name}"
+            cases += [
+                Case(node, program, inputs, tuple(v[y] for y in graph.outputs), label)
+                for inputs, v in zip(drawn, values, strict=True)
+            ]
     return cases
+
+
+def usable_kernels(node: Node, features: frozenset[str]) -> list[Kernel]:
+    candidates = op_of(node).candidates(node)
+    return [k for k in candidates if k.reason_against(node, features, math.inf) is None]
 
 
 def bundle_source(cases: list[Case]) -> str:
@@ -125,8 +140,7 @@ def compare(case: Case, actual: tuple[Array, ...], tolerance: float = 1e-5) -> s
         if not same:
             where = np.argwhere(expected != got)[0]
             at = tuple(int(k) for k in where)
-            kernel = case.program.steps[0].choice.kernel.name
-            return f"{case.label}: at {at} expected {expected[at]}, got {got[at]} ({kernel})"
+            return f"{case.label}: at {at} expected {expected[at]}, got {got[at]}"
     return None
 
 

@@ -9,13 +9,11 @@ import pytest
 
 from chipfit.emulate import HostLibrary, build_elf, build_host_library, run_elf
 from chipfit.graph import Node
-from chipfit.ops import REGISTRY, op_of
+from chipfit.ops import REGISTRY
 from chipfit.targets import load_board
 from ops import bundle
 
-# an operator whose kernels are none: constant folding replaces it before code generation
-WITHOUT_KERNEL = {"shape"}
-OPS = sorted(set(REGISTRY) - WITHOUT_KERNEL)
+OPS = sorted(REGISTRY)
 CORES = ["nucleo-l4r5zi", "raspberry-pi-pico", "esp32-c3", "maix-bit"]
 
 
@@ -25,13 +23,13 @@ def nodes_of(name: str) -> list[Node]:
 
 @pytest.mark.parametrize("name", OPS)
 def test_samples_cover_every_kernel(name: str) -> None:
-    used = {k.name for node in nodes_of(name) for k in op_of(node).candidates(node)}
+    used = {k.name for node in nodes_of(name) for k in bundle.usable_kernels(node, bundle.ALL_FEATURES)}
     assert used == {k.name for k in REGISTRY[name].kernels}
 
 
 @pytest.mark.parametrize("name", OPS)
 def test_kernels_on_host(name: str, tmp_path: Path) -> None:
-    cases = bundle.make_cases(nodes_of(name), frozenset(), seed=1, draws=3)
+    cases = bundle.make_cases(nodes_of(name), bundle.ALL_FEATURES, seed=1, draws=3)
     source = tmp_path / "bundle.c"
     source.write_text(bundle.bundle_source(cases))
     library = HostLibrary(build_host_library([source], bundle.include_dirs(), tmp_path / "bundle.so"))

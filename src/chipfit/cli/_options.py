@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,6 +26,11 @@ InputFile = Annotated[
 RandomCount = Annotated[int | None, typer.Option("--random", min=1, metavar="N", help="N seeded random inputs.")]
 Seed = Annotated[
     int | None, typer.Option("--seed", min=0, metavar="S", help="Seed of the random inputs.  [default: 0]")
+]
+
+Optimize = Annotated[
+    Literal["balanced", "speed", "size"],
+    typer.Option("--optimize", help="One byte per weight; wider weights for speed; or shared code for size."),
 ]
 
 OFFERED_BOARD = "arduino-nano-33-ble"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chipfit.cli._options import AsJson, BoardName, ModelFile
+from chipfit.cli._options import AsJson, BoardName, ModelFile, Optimize
 
 
 def compile(
@@ -21,6 +21,7 @@ def compile(
     stack: Annotated[
         int | None, typer.Option("--stack", min=256, metavar="BYTES", help="Stack to reserve.  [default: 4096]")
     ] = None,
+    optimize: Optimize = "balanced",
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not chipfit's.")] = False,
     kernels: Annotated[bool, typer.Option("--kernels", help="Show each layer's kernel, and why not another.")] = False,
     as_json: AsJson = False,
@@ -34,7 +35,9 @@ def compile(
     with talk("reading the model") as say:
         loaded = chipfit.load(model)
         say.say(f"compiling for {board}")
-        firmware = loaded.compile(board, out, cc=cc, stack_bytes=stack or STACK_BYTES, force=force)
+        firmware = loaded.compile(
+            board, out, cc=cc, stack_bytes=stack or STACK_BYTES, force=force, optimize=optimize
+        )
     report = firmware.report
     if as_json:
         show_json(report.to_json())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chipfit.codegen.ctext import identifier
+from chipfit.codegen.widths import weight_widths
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Graph, Node, Value
 from chipfit.ops import Call, Choice, Const, Port, Scratch, op_of
@@ -68,19 +69,28 @@ def scratch_sizes(calls: Iterable[Call]) -> list[int]:
     return [-(-arg.nbytes // ALIGNMENT) * ALIGNMENT for call in calls for arg in call.args if isinstance(arg, Scratch)]
 
 
-def lower(graph: Graph, features: frozenset[str], name: str | None = None) -> Program:
+def lower(
+    graph: Graph, features: frozenset[str], name: str | None = None, weight_flash: int | None = None
+) -> Program:
     """Choose a kernel for every node and plan the memory, for a core with these features.
 
+    ``weight_flash``: bytes that all weights may take; None: one byte per weight stays one byte.
     Raises ChipfitError O002 for a node without a kernel.
     """
-    prefix = identifier(name or graph.name)
     views = find_views(graph)
     order = [n for n in schedule(graph) if not (n.outputs and n.outputs[0] in views)]
+    widths = weight_widths(order, features, weight_flash)
+    choices = [op_of(node).choose(node, features, width) for node, width in zip(order, widths, strict=True)]
+    return assemble(graph, order, choices, identifier(name or graph.name), views)
+
+
+def assemble(
+    graph: Graph, order: Sequence[Node], choices: Sequence[Choice], prefix: str, views: Mapping[Value, Value]
+) -> Program:
+    """The program with these kernels in this order. ``prefix`` begins every C name; ``views`` need no step."""
     steps: list[Step] = []
-    for index, node in enumerate(order):
-        op = op_of(node)
-        choice = op.choose(node, features)
-        made = (choice.kernel.call or op.call)(node)
+    for index, (node, choice) in enumerate(zip(order, choices, strict=True)):
+        made = (choice.kernel.call or op_of(node).call)(node)
         calls = tuple(made) if isinstance(made, list) else (made,)
         steps.append(Step(f"{prefix}_{index:02d}_{node.op.name}", node, choice, calls))
     scratch = {i: size for i, step in enumerate(steps) if (size := sum(scratch_sizes(step.calls)))}

@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 
 from chipfit.ops._base import (
+    NARROW,
     REGISTRY,
     Arg,
     Call,
@@ -26,6 +27,7 @@ for _module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
+    "NARROW",
     "REGISTRY",
     "Arg",
     "Call",

@@ -71,13 +71,18 @@ class Call:
     struct: str | None = None
 
 
+NARROW = 1.25
+"""Bytes per weight up to which weights count as one byte each: what is around them (constants, fill) included."""
+
+
 @dataclass(frozen=True)
 class Kernel:
     """One C implementation. The function and its header have the same name: ``runtime/kernels/<name>.h``.
 
     ``types`` are the element types it is for: ``(first input, output)``; None: any, it moves bytes.
     ``needs`` are core features (``dsp``, ``fpu`` ...). ``when`` returns True, or the reason why it cannot be used.
-    ``call`` builds the arguments if they differ from the op's own.
+    ``call`` builds the arguments if they differ from the op's own. ``weight_bytes``: flash per weight, about.
+    ``per_mac``: instructions per multiply-accumulate, about (measured on typical layers): what wider weights buy.
     """
 
     name: str
@@ -85,6 +90,8 @@ class Kernel:
     needs: frozenset[str] = frozenset()
     when: Callable[[Node], bool | str] | None = None
     call: Callable[[Node], Call | list[Call]] | None = None
+    weight_bytes: float = 1.0
+    per_mac: float | None = None
 
     def matches(self, node: Node) -> bool:
         if self.types is None:
@@ -93,8 +100,10 @@ class Kernel:
         last = node.outputs[0] if node.outputs else first
         return (first.dtype.value, last.dtype.value) == self.types
 
-    def reason_against(self, node: Node, features: frozenset[str]) -> str | None:
+    def reason_against(self, node: Node, features: frozenset[str], weight_bytes: float) -> str | None:
         """Why this kernel cannot run this node on a core with these features; None if it can."""
+        if self.weight_bytes > weight_bytes:
+            return f"its weights take {self.weight_bytes:g} bytes each"
         missing = self.needs - features
         if missing:
             return f"the core has no {', '.join(sorted(missing))}"
@@ -160,12 +169,15 @@ class Op(OpBase):
         """Kernels for the node's element types, the preferred one first."""
         return [k for k in self.kernels if k.matches(node)]
 
-    def choose(self, node: Node, features: frozenset[str]) -> Choice:
-        """The first candidate that a core with these features can run. Raises ChipfitError O002 if there is none."""
+    def choose(self, node: Node, features: frozenset[str], weight_bytes: float = NARROW) -> Choice:
+        """The first candidate that a core with these features can run with at most that much flash per weight.
+
+        Raises ChipfitError O002 if there is none.
+        """
         rejected: list[tuple[str, str]] = []
         chosen: Kernel | None = None
         for kernel in self.candidates(node):
-            reason = kernel.reason_against(node, features)
+            reason = kernel.reason_against(node, features, weight_bytes)
             if reason is None and chosen is None:
                 chosen = kernel
             else:

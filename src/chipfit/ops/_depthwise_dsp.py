@@ -202,6 +202,7 @@ def call_3x3(node: Node) -> Call:
         "from.n": axes.n,
         "from.step": axes.step,
         "from.line": axes.line,
+        "from.odd": 0,
         "from.unroll": unroll,
         "from.loops": units // unroll if units else 0,
         "tile.step": lines.step,

@@ -92,6 +92,7 @@ class CompileReport:
     flash: Flash
     ram: Ram
     passes: tuple[str, ...]
+    optimize: str
     input_preserved: bool
     seconds: float
     compiler: str

@@ -32,7 +32,7 @@ def run_text(report: RunReport, width: int, *, source: str, offer: str | None = 
     measured = any(layer.instructions is not None for layer in report.layers)
     return blocks(
         title(f"{report.model} on {report.board}{core}"),
-        layer_table(report.layers, report.instructions, report.macs, width) if measured else None,
+        layer_table(report.layers, report.instructions, report.macs, width, report.cycles) if measured else None,
         figures(report, source),
         *(output_text(i, array[0], width) for i, array in zip(report.output_info, report.outputs, strict=True)),
         facts([("proof", report.proof)]),
@@ -40,7 +40,9 @@ def run_text(report: RunReport, width: int, *, source: str, offer: str | None = 
     )
 
 
-def layer_table(layers: tuple[LayerRun, ...], instructions: int | None, macs: int, width: int) -> RenderableType:
+def layer_table(
+    layers: tuple[LayerRun, ...], instructions: int | None, macs: int, width: int, cycles: int | None = None
+) -> RenderableType:
     """Instructions of each layer in one run."""
     columns = [
         Column("layer", flexible=True),
@@ -65,7 +67,6 @@ def layer_table(layers: tuple[LayerRun, ...], instructions: int | None, macs: in
         )
         for layer in layers
     ]
-    cycles = None if any(layer.cycles is None for layer in layers) else sum(layer.cycles or 0 for layer in layers)
     total = ("total", "", "", count(instructions), share(instructions, instructions), count(macs))
     return table(columns, rows, width, (*total, ratio(instructions, macs), count(cycles)))
 

@@ -22,11 +22,16 @@
 #define CF_ROLLED
 #endif
 
-/* One body for all layers that call it with equal constants. */
-#if defined(__GNUC__)
+/* CF_SHARED_BODY: one body for all layers of a program; CF_INLINE: a part of each, whose arguments are constants */
+#if defined(__clang__)
 #define CF_SHARED_BODY static __attribute__((noinline, unused))
+#define CF_INLINE static inline __attribute__((always_inline, unused))
+#elif defined(__GNUC__)
+#define CF_SHARED_BODY static __attribute__((noinline, noclone, unused))
+#define CF_INLINE static inline __attribute__((always_inline, unused))
 #else
 #define CF_SHARED_BODY static
+#define CF_INLINE static inline
 #endif
 
 /* ---- memory: word loads and stores at any address */

@@ -9,11 +9,31 @@
 
 /* Where the elements of one channel lie in an image, along a line and from line to line; all constant. */
 typedef struct {
-    int32_t n;    /* elements of a line */
-    int32_t step; /* bytes from one to the next, at most 1023 */
-    int32_t line; /* bytes from a line to the next */
-    int32_t unroll, loops; /* n / 4 in two factors, unroll in 0 .. 4 */
+    int32_t n;             /* elements of a line */
+    int32_t step;          /* bytes from one to the next, at most 1023 */
+    int32_t line;          /* bytes from a line to the next */
+    int32_t odd;           /* 1: the first element is the high half of its word, below it a 0 */
+    int32_t unroll, loops; /* (n - odd) / 4 in two factors, unroll in 0 .. 4 */
 } cf_planes_from;
+
+/* One line of one channel. */
+static __attribute__((noinline, unused)) void cf_plane_line(const int8_t *x, uint32_t *out, int32_t minus,
+                                                            const cf_planes_from *from)
+{
+    const int32_t step = from->step;
+    int32_t left = from->n;
+    if (from->odd) {
+        *out++ = cf_lanes(0, *x + minus);
+        x += step, left--;
+    }
+    CF_ROLLED
+    for (; left > 1; left -= 2, x += 2 * step) {
+        *out++ = cf_lanes(x[0] + minus, x[step] + minus);
+    }
+    if (left > 0) {
+        *out = cf_lanes(*x + minus, 0);
+    }
+}
 
 #if CF_DSP
 
@@ -50,6 +70,7 @@ CF_KERNEL void cf_planes_expand(const int8_t *x, uint32_t *out, int32_t lines, i
     __asm__ volatile(
         "push {r0, r1}\n"
         "1:\n\t"
+        ".if %c[odd]\n\t" CF_TAKE_ZERO("r0") CF_TAKE("r1", 0) CF_PAST(1) CF_TURN_2 ".endif\n\t"
         ".if %c[loops] > 1\n\tmov r9, #%c[loops]\n2:\n\t.endif\n\t"
         ".rept %c[unroll]\n\t" CF_TAKE("r0", 0) CF_TAKE("r1", 1) CF_TAKE("r2", 2) CF_TAKE("r3", 3) CF_PAST(4) CF_TURN_4
         ".endr\n\t"
@@ -63,16 +84,13 @@ CF_KERNEL void cf_planes_expand(const int8_t *x, uint32_t *out, int32_t lines, i
         "subs r10, #1\n\tbne 1b\n\tadd sp, #8\n\t"
         : [x] "+r"(x), [out] "+r"(out), "+r"(zero4_), "+r"(next_), "+r"(lines_)
         : "r"(minus_), [step] "i"(from->step), [unroll] "i"(from->unroll), [loops] "i"(from->loops),
-          [rest] "i"(from->n % 4), [bytes] "i"(bytes), [gap] "i"(bytes - (from->n + 1) / 2 * 4)
+          [rest] "i"((from->n - from->odd) % 4), [odd] "i"(from->odd), [bytes] "i"(bytes), [gap] "i"(bytes - (from->n + from->odd + 1) / 2 * 4)
         : "r2", "r3", "r4", "r5", "r6", "r7", "r9", "cc", "memory");
 #else
     (void)zero4;
     for (int32_t l = 0; l < lines; l++, x += from->line) {
         for (int32_t c = 0; c < 4; c++, out += bytes / 4) {
-            for (int32_t i = 0; i < from->n; i += 2) {
-                const int8_t *p = x + i * from->step + c;
-                out[i / 2] = cf_sadd16(cf_lanes(p[0], i + 1 < from->n ? p[from->step] : -cf_lane0(minus)), minus);
-            }
+            cf_plane_line(x + c, out, cf_lane0(minus), from);
         }
     }
 #endif

@@ -1,0 +1,166 @@
+/* One channel of a depthwise convolution of any kernel over int16 planes: a line of outputs, two at a time.
+ *
+ * Planes hold the padding, so that every output has all its taps. Of a kernel row an output needs ``words`` words. With
+ * stride 1 two outputs have the same words and weights of their own, shifted by one element: even and odd. With stride
+ * 2 they have the same weights and words of their own, shifted by one word.
+ * A stream of one channel: start, start, then per kernel row the weights of each word (even, odd; only even where the
+ * stride is even), then multiplier, and with two lines what is subtracted below 0, and the rounding. */
+#ifndef CF_TILE_DEPTHWISE_ANY_H
+#define CF_TILE_DEPTHWISE_ANY_H
+
+#include "cf_simd.h"
+
+enum { CF_FORM_LINE, CF_FORM_TWO_LINES };
+
+/* All constant. */
+typedef struct {
+    int32_t form, shift; /* see cf_depthwise_requantize */
+    int32_t fast;        /* 1: a stride of 1, or of 2 with at most four words; what the assembly is for */
+    int32_t rows, words; /* of the kernel */
+    int32_t stride;      /* along a line */
+    int32_t row;         /* bytes from a kernel row to the next in the plane */
+    int32_t next;        /* bytes from the first line of an output line to that of the next */
+    int32_t out_step, out_line, out_n; /* bytes between outputs, between lines of outputs; outputs of a line */
+} cf_lines_any;
+
+/* words of a channel's stream before the multiplier */
+static inline int32_t cf_stream_words(const cf_lines_any *p)
+{
+    return 2 + p->rows * p->words * (p->stride % 2 ? 2 : 1);
+}
+
+/* the sum of output i of a line */
+static inline int32_t cf_depthwise_sum(const uint32_t *x, const int32_t *w, int32_t acc, int32_t i,
+                                       const cf_lines_any *p)
+{
+    const int32_t each = p->stride % 2 ? 2 : 1;
+    x += i * p->stride / 2;
+    w += 2 + i * p->stride % 2;
+    CF_ROLLED
+    for (int32_t r = 0; r < p->rows; r++, x += p->row / 4) {
+        CF_ROLLED
+        for (int32_t k = 0; k < p->words; k++, w += each) {
+            acc = cf_smlad(x[k], (uint32_t)*w, acc);
+        }
+    }
+    return acc;
+}
+
+/* m: multiplier, what is subtracted below 0, rounding */
+static inline int32_t cf_depthwise_requantize(int32_t acc, const int32_t *m, const cf_lines_any *p)
+{
+    if (p->form == CF_FORM_LINE) {
+        return cf_ssat8(cf_smmul(acc, m[0]) >> p->shift);
+    }
+    return cf_ssat8(cf_smmla(cf_sub(acc, acc < 0 ? m[1] : 0), m[0], m[2]) >> p->shift);
+}
+
+#if CF_DSP
+
+#ifndef CF_ADD
+/* add a constant of any sign below 2^20 */
+#define CF_ADD(reg, v)                                                                                                 \
+    ".set cf_v, " v "\n\t"                                                                                             \
+    ".if cf_v < 0\n\t.set cf_v, 0 - cf_v\n\t.if cf_v & 4095\n\tsubw " reg ", " reg ", #(cf_v & 4095)\n\t.endif\n\t"    \
+    ".if cf_v > 4095\n\tsub " reg ", " reg ", #(cf_v & 0xff000)\n\t.endif\n\t"                                         \
+    ".else\n\t.if cf_v & 4095\n\taddw " reg ", " reg ", #(cf_v & 4095)\n\t.endif\n\t"                                  \
+    ".if cf_v > 4095\n\tadd " reg ", " reg ", #(cf_v & 0xff000)\n\t.endif\n\t.endif\n\t"
+#endif
+
+/* r0, r1: sums; r2-r4, r9, r10: words; r5-r10: weights */
+#define CF_DUO(x0, x1, w0, w1) "smlad r0, " x0 ", " w0 ", r0\n\tsmlad r1, " x1 ", " w1 ", r1\n\t"
+#define CF_SAME_3                                                                                                      \
+    "ldm %[x]!, {r2-r4}\n\tldm %[w]!, {r5-r10}\n\t"                                                                    \
+    CF_DUO("r2", "r2", "r5", "r6") CF_DUO("r3", "r3", "r7", "r8") CF_DUO("r4", "r4", "r9", "r10")
+#define CF_SAME_2                                                                                                      \
+    "ldm %[x]!, {r2, r3}\n\tldm %[w]!, {r5-r8}\n\t" CF_DUO("r2", "r2", "r5", "r6") CF_DUO("r3", "r3", "r7", "r8")
+#define CF_SAME_1 "ldr r2, [%[x]], #4\n\tldm %[w]!, {r5, r6}\n\t" CF_DUO("r2", "r2", "r5", "r6")
+#define CF_SAME_ROW                                                                                                    \
+    ".rept %c[words] / 3\n\t" CF_SAME_3 ".endr\n\t"                                                                    \
+    ".if %c[words] %% 3 == 2\n\t" CF_SAME_2 ".endif\n\t.if %c[words] %% 3 == 1\n\t" CF_SAME_1 ".endif\n\t"
+#define CF_NEXT_ROW                                                                                                    \
+    ".if %c[words] == 1\n\tldm %[x]!, {r2, r3}\n\tldr r5, [%[w]], #4\n\t" CF_DUO("r2", "r3", "r5", "r5") ".endif\n\t"  \
+    ".if %c[words] == 2\n\tldm %[x]!, {r2-r4}\n\tldm %[w]!, {r5, r6}\n\t" CF_DUO("r2", "r3", "r5", "r5")               \
+    CF_DUO("r3", "r4", "r6", "r6") ".endif\n\t"                                                                        \
+    ".if %c[words] == 3\n\tldm %[x]!, {r2-r4, r9}\n\tldm %[w]!, {r5-r7}\n\t" CF_DUO("r2", "r3", "r5", "r5")            \
+    CF_DUO("r3", "r4", "r6", "r6") CF_DUO("r4", "r9", "r7", "r7") ".endif\n\t"                                         \
+    ".if %c[words] == 4\n\tldm %[x]!, {r2-r4, r9, r10}\n\tldm %[w]!, {r5-r8}\n\t" CF_DUO("r2", "r3", "r5", "r5")       \
+    CF_DUO("r3", "r4", "r6", "r6") CF_DUO("r4", "r9", "r7", "r7") CF_DUO("r9", "r10", "r8", "r8") ".endif\n\t"
+
+#define CF_BELOW_0(acc) "and r5, r3, " acc ", asr #31\n\tsub " acc ", r5\n\tsmmla " acc ", " acc ", r2, r4\n\t"
+#define CF_TO_BYTES                                                                                                    \
+    ".if %c[form]\n\tldm %[w]!, {r2-r4}\n\t" CF_BELOW_0("r0") CF_BELOW_0("r1")                                         \
+    ".else\n\tldr r2, [%[w]], #4\n\tsmmul r0, r0, r2\n\tsmmul r1, r1, r2\n\t.endif\n\t"                                \
+    "ssat r0, #8, r0, asr %[shift]\n\tssat r1, #8, r1, asr %[shift]\n\t"
+
+/* All registers are in use: the last x and the step of y wait on the stack. */
+#define CF_LINE(one_row)                                                                                               \
+    __asm__ volatile("push {r0, r1}\n"                                                                                 \
+                     "1:\n\tldm %[w]!, {r0, r1}\n\t"                                                                   \
+                     ".rept %c[rows] - 1\n\t" one_row CF_ADD("%[x]", "%c[next_row]") ".endr\n\t"                       \
+                     one_row CF_ADD("%[x]", "%c[next_pair]") CF_TO_BYTES CF_ADD("%[w]", "0 - %c[stream]")              \
+                     "ldr r2, [sp, #4]\n\tstrb r1, [%[y], r2]\n\tstrb r0, [%[y]]\n\tadd %[y], %[y], r2, lsl #1\n\t"    \
+                     "ldr r2, [sp]\n\tcmp %[x], r2\n\tbne 1b\n\tadd sp, #8\n\t"                                        \
+                     : [x] "+r"(x), [w] "+r"(w), [y] "+r"(y), "+r"(end_), "+r"(step_)                                  \
+                     : [form] "i"(p->form), [shift] "i"(p->shift), [rows] "i"(p->rows), [words] "i"(p->words),         \
+                       [next_row] "i"(p->row - 4 * taken),                                                             \
+                       [next_pair] "i"(4 * p->stride - (p->rows - 1) * p->row - 4 * taken),                            \
+                       [stream] "i"(4 * (cf_stream_words(p) + (p->form == CF_FORM_LINE ? 1 : 3)))                      \
+                     : "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "cc", "memory")
+
+#endif
+
+/* Lines of outputs of one channel. x: the first line under the first output line. Where a line has an odd number of
+ * outputs, the last is computed twice and lands in one place. */
+CF_KERNEL void cf_depthwise_lines_any(const uint32_t *x_first, const int32_t *w, int8_t *y_first, int32_t lines,
+                                      const cf_lines_any *p)
+{
+    CF_ROLLED
+    for (int32_t l = 0; l < lines; l++, x_first += p->next / 4, y_first += p->out_line) {
+        const uint32_t *x = x_first;
+        int8_t *y = y_first;
+#if CF_DSP
+        if (p->fast) {
+            const int32_t taken = p->words + (p->stride == 2);
+            int32_t pairs = p->out_n / 2, step = p->out_step;
+            CF_ROLLED
+            for (int32_t parts = 1 + (p->out_n > 1 && p->out_n % 2); parts > 0; parts--) {
+                if (p->out_n == 1) {
+                    pairs = 1, step = 0;
+                }
+                register const uint32_t *end_ __asm__("r0") = x + pairs * p->stride;
+                register int32_t step_ __asm__("r1") = step;
+                if (p->stride == 1) {
+                    CF_LINE(CF_SAME_ROW);
+                } else {
+                    CF_LINE(CF_NEXT_ROW);
+                }
+                pairs = 1, step = 0;
+            }
+            continue;
+        }
+#endif
+        CF_ROLLED
+        for (int32_t i = 0; i < p->out_n; i++, y += p->out_step) {
+            *y = (int8_t)cf_depthwise_requantize(cf_depthwise_sum(x, w, w[0], i, p), w + cf_stream_words(p), p);
+        }
+    }
+}
+
+/* The same for a channel whose requantization has no cheap form.
+ * exact: bias, multiplier, shift, zero point, least, greatest */
+static __attribute__((noinline, unused)) void cf_depthwise_lines_exact(const uint32_t *x, const int32_t *w,
+                                                                       const int32_t *exact, int8_t *y, int32_t lines,
+                                                                       const cf_lines_any *p)
+{
+    CF_ROLLED
+    for (int32_t l = 0; l < lines; l++, x += p->next / 4, y += p->out_line) {
+        CF_ROLLED
+        for (int32_t i = 0; i < p->out_n; i++) {
+            const int32_t acc = cf_depthwise_sum(x, w, exact[0], i, p);
+            y[i * p->out_step] = (int8_t)cf_clamp(cf_multiply(acc, exact[1], exact[2]) + exact[3], exact[4], exact[5]);
+        }
+    }
+}
+
+#endif
