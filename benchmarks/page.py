@@ -28,9 +28,11 @@ def page(report: BenchReport, peers: Peers, models: Sequence[str]) -> str:
             "",
             *_own_table(report.rows),
             "",
-            "## Beside others, measured the same way",
+            "## Beside others, measured",
             "",
             f"{peers['measured']['method']} Measured on {peers['measured']['date']}.",
+            f"chipfit's rows are of {report.compiler}, over a random input; `chipfit needs` is that of `balanced`. Its",
+            "`flash less weights` leaves out the constants only, that of the others the whole file of the model.",
             "",
             *_measured(report, peers["measured"], models),
             "",
@@ -48,6 +50,7 @@ def _own_table(rows: Iterable[BenchRow]) -> list[str]:
     head = (
         "model",
         "board",
+        "goal",
         "instructions",
         "per MAC",
         "cycles",
@@ -60,16 +63,17 @@ def _own_table(rows: Iterable[BenchRow]) -> list[str]:
         "stack B",
         "compiled",
     )
-    return _table(head, [_own_cells(row) for row in rows])
+    return _table(head, [_own_cells(row) for row in rows], left=3)
 
 
 def _own_cells(row: BenchRow) -> list[str]:
     if row.problem is not None:
-        return [row.model, row.board, row.problem, *[""] * 10]
+        return [row.model, row.board, row.optimize, row.problem, *[""] * 10]
     board = row.board if row.identical else f"{row.board} (**outputs differ**)"
     return [
         row.model,
         board,
+        row.optimize,
         _count(row.instructions),
         _ratio(row.instructions_per_mac),
         _count(row.cycles),
@@ -90,19 +94,20 @@ def _measured(report: BenchReport, peers: Peers, models: Sequence[str]) -> list[
     body: list[list[str]] = []
     for model in models:
         own = _find(report, model, peers["core"])
-        if own is not None:
-            body.append(
-                [
-                    f"**{model}**",
-                    "**chipfit**",
-                    f"**{_count(own.instructions)}**",
-                    "",
-                    _count(own.arena),
-                    _count(own.stack),
-                    _count(own.flash_less_weights),
-                    "yes" if own.identical else "**no**",
-                ]
-            )
+        body += [
+            [
+                f"**{model}**",
+                f"**chipfit, {row.optimize}**",
+                f"**{_count(row.instructions)}**",
+                "",
+                _count(row.arena),
+                _count(row.stack),
+                _count(row.flash_less_weights),
+                "yes" if row.identical else "**no**",
+            ]
+            for row in report.rows
+            if (row.model, row.core) == (model, peers["core"]) and row.problem is None
+        ]
         body += [
             [
                 model,
@@ -135,19 +140,20 @@ def _measured(report: BenchReport, peers: Peers, models: Sequence[str]) -> list[
 def _published(report: BenchReport, peers: Peers) -> list[str]:
     models: list[str] = peers["models"]
     body = [[row["core"], row["stack"], *row["cycles_per_mac"]] for row in peers["rows"]]
-    cores = list(dict.fromkeys(row.core for row in report.rows))
-    for core in cores:
-        own = [_find(report, model, core) for model in models]
-        body.append([core, "**chipfit, estimated**", *(_ratio(row.cycles_per_mac if row else None) for row in own)])
-    return _table(("core", "stack", *models), body, left=2)
+    for core, goal in dict.fromkeys((row.core, row.optimize) for row in report.rows):
+        own = [_find(report, model, core, goal) for model in models]
+        figures = [_ratio(row.cycles_per_mac if row else None) for row in own]
+        body.append([core, f"**chipfit, {goal}, estimated**", *figures])
+    return _table(("core", "stack", *models), body)
 
 
-def _find(report: BenchReport, model: str, core: str) -> BenchRow | None:
-    return next((row for row in report.rows if (row.model, row.core) == (model, core) and not row.problem), None)
+def _find(report: BenchReport, model: str, core: str, goal: str = "balanced") -> BenchRow | None:
+    wanted = (model, core, goal)
+    return next((row for row in report.rows if (row.model, row.core, row.optimize) == wanted and not row.problem), None)
 
 
 def _share(own: BenchRow | None, instructions: int) -> str:
-    """chipfit's instructions as a share of theirs."""
+    """chipfit's instructions, with the default goal, as a share of theirs."""
     return "" if own is None or own.instructions is None else f"{100 * own.instructions / instructions:.0f} %"
 
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def models_folder() -> Path:
-    """The folder of real models: ``CHIPFIT_MODELS``, default ``../shared/models`` beside the repository."""
-    return Path(os.environ.get("CHIPFIT_MODELS", ROOT.parent / "shared" / "models")).resolve()
+from folders import models_folder
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ Instructions and bytes are exact: a figure that changes, changed because the cod
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from chipfit.build import Goal
 from chipfit.errors import ChipfitError
 from chipfit.firmware import Firmware
 from chipfit.model import Model
@@ -127,7 +127,7 @@ def bench(
     *,
     samples: int = 1,
     seed: int = 0,
-    optimize: str = "balanced",
+    optimize: Goal = "balanced",
     progress: Callable[[str], None] | None = None,
 ) -> BenchReport:
     """Compile every model for every board, run it over random inputs, and hold the outputs against the reference.
@@ -147,7 +147,7 @@ def bench(
             blank = BenchRow(model.name, board, load_board(board).core.name, optimize, samples, model.macs)
             with tempfile.TemporaryDirectory(prefix="chipfit-bench-") as folder:
                 try:
-                    firmware = _compile(model, board, Path(folder) / "firmware", optimize)
+                    firmware = model.compile(board, Path(folder) / "firmware", optimize=optimize)
                 except ChipfitError as error:
                     if error.code not in ("M001", "O002"):
                         raise
@@ -160,15 +160,6 @@ def bench(
 def compiler_name() -> str:
     """The compiler that benchmarks use, with its version."""
     return f"zig cc {version('ziglang')}"
-
-
-def _compile(model: Model, board: str, folder: Path, optimize: str) -> Firmware:
-    if "optimize" in inspect.signature(model.compile).parameters:
-        goal: dict[str, Any] = {"optimize": optimize}
-        return model.compile(board, folder, **goal)
-    if optimize != "balanced":
-        raise ChipfitError("U001", f"this chipfit knows no goal '{optimize}'", "leave it out")
-    return model.compile(board, folder)
 
 
 def _measured(blank: BenchRow, firmware: Firmware, run: RunReport, expected: Outputs, is_float: bool) -> BenchRow:

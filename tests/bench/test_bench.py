@@ -104,7 +104,7 @@ def test_rows_are_found_by_goal(report: BenchReport) -> None:
 
 def test_unknown_goal() -> None:
     with pytest.raises(ChipfitError):
-        bench([chipfit.load(MODEL)], ["nucleo-l4r5zi"], optimize="sideways")
+        bench([chipfit.load(MODEL)], ["nucleo-l4r5zi"], optimize="sideways")  # pyright: ignore[reportArgumentType]
 
 
 def test_command(tmp_path: Path) -> None:

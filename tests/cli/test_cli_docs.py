@@ -24,6 +24,7 @@ COMMANDS = {
     "chipfit.compile": ["compile", "{model}", "-b", "arduino-nano-33-ble", "-o", "{out}"],
     "chipfit.run": ["run", "{folder}"],
     "chipfit.verify": ["verify", "{model}", "--random", "1"],
+    "chipfit.bench": ["bench", "{model}", "-b", "arduino-nano-33-ble"],
     "chipfit.demo": ["demo"],
     "chipfit.board": ["board", "list"],
     "chipfit.op": ["op", "list"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cli_reports as made
+from cli import cli_reports as made
 import pytest
 from rich.cells import cell_len
 from rich.console import RenderableType

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from mutants import mutants
+from importers.mutants import mutants
 
 from chipfit.errors import ChipfitError
 from chipfit.importers import load_graph

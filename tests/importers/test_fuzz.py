@@ -18,11 +18,11 @@ from ai_edge_litert import schema_py_generated
 from chipfit.demo import model_path
 from chipfit.errors import ChipfitError
 from chipfit.importers import load_graph
-from conftest import models_folder
+from folders import models_folder
 
 schema: Any = schema_py_generated
 
-WORKER = Path(__file__).with_name("fuzz_worker.py")
+TESTS = Path(__file__).parents[1]
 WORKERS = 2
 MUTANTS = 2400
 MAX_SECONDS = 2.0
@@ -40,7 +40,12 @@ def test_mutants() -> None:
     share = str(MUTANTS // WORKERS)
     start = time.perf_counter()
     workers = [
-        subprocess.Popen([sys.executable, str(WORKER), str(seed), share, *files], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-m", "importers.fuzz_worker", str(seed), share, *files],
+            cwd=TESTS,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for seed in range(WORKERS)
     ]
     outputs = [worker.communicate(timeout=300)[0] for worker in workers]
@@ -112,9 +117,9 @@ def packed(tensors: int, operators: int, operands: int, builtin: str) -> bytes:
 )
 def test_small_file_that_describes_much_work(build: Callable[[], bytes]) -> None:
     data = build()
-    start = time.perf_counter()
+    start = time.process_time()
     error = error_of(data)
-    assert time.perf_counter() - start < MAX_SECONDS
+    assert time.process_time() - start < MAX_SECONDS
     assert error is None or (error.hint and len(str(error)) < 200_000)
 
 

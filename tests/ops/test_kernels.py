@@ -79,3 +79,16 @@ def test_bundle_catches_a_wrong_result(tmp_path: Path) -> None:
     wrong = tuple(e.copy() for e in case.expected)
     wrong[0].reshape(-1)[-1] ^= 1
     assert bundle.compare(case, wrong) is not None
+
+
+@pytest.mark.parametrize("board_name", ["host", "nucleo-l4r5zi"])
+def test_all_kernels_live_in_one_program(board_name: str, tmp_path: Path) -> None:
+    """A model may use any mix of kernels: no two headers define the same name differently."""
+    names = sorted(p.name for p in (bundle.include_dirs()[0]).glob("cf_*.h"))
+    source = tmp_path / "all.c"
+    source.write_text("".join(f'#include "{name}"\n' for name in names) + "int main(void)\n{\n    return 0;\n}\n")
+    board = load_board(board_name)
+    if board.is_host:
+        assert build_host_library([source], bundle.include_dirs(), tmp_path / "all").exists()
+    else:
+        assert build_elf([source], bundle.include_dirs(), board, tmp_path / "all.elf").sizes().code

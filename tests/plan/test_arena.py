@@ -8,7 +8,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nets import Net, chain, graphs
+from plan.nets import Net, chain, graphs
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Graph, Value

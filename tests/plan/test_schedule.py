@@ -7,7 +7,7 @@ import time
 
 import pytest
 from hypothesis import given, settings
-from nets import Net, chain, graphs
+from plan.nets import Net, chain, graphs
 
 from chipfit.graph import Graph, Node, Value
 from chipfit.plan import live_peak, schedule

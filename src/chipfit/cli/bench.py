@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chipfit.cli._options import AsJson, Seed
+from chipfit.cli._options import AsJson, Optimize, Seed
 from chipfit.errors import ChipfitError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def bench(
     ],
     samples: Annotated[int, typer.Option("--samples", min=1, metavar="N", help="N seeded random inputs.")] = 1,
     seed: Seed = None,
+    optimize: Optimize = "balanced",
     compare: Annotated[
         Path | None, typer.Option("--compare", metavar="FILE", help="Show the change against an earlier -o FILE.")
     ] = None,
@@ -43,7 +44,12 @@ def bench(
     with talk("reading the models") as say:
         loaded = [chipfit.load(model) for model in dict.fromkeys(models)]
         report = measure(
-            loaded, list(dict.fromkeys(board)), samples=samples, seed=seed or 0, progress=lambda text: say.say(text)
+            loaded,
+            list(dict.fromkeys(board)),
+            samples=samples,
+            seed=seed or 0,
+            optimize=optimize,
+            progress=say.say,
         )
     if out:
         out.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")

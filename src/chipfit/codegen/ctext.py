@@ -11,10 +11,18 @@ from chipfit.graph import Array, DType
 _PER_LINE = 24
 
 
+_LONGEST_NAME = 48
+# <name>_t is a type of a standard header; names that begin with cf or chipfit are the runtime's
+_TAKEN = re.compile(
+    "(cf|chipfit)(_.*)?|u?int((_(least|fast))?(8|16|32|64)|ptr|max)|s?size|ptrdiff|max_align|w?char(8|16|32)?|wint|"
+    "float|double|nullptr|l{0,2}div|imaxdiv|wctype|wctrans|mbstate|fpos|time|clock|errno|rsize|off|pid"
+)
+
+
 def identifier(name: str) -> str:
-    """``name`` as a C identifier in lower case."""
-    text = re.sub(r"\W+", "_", name).strip("_").lower() or "model"
-    return f"m_{text}" if text[0].isdigit() else text
+    """``name`` as the beginning of C names: lower case, ASCII, of bounded length, none that standard headers have."""
+    text = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower()[:_LONGEST_NAME].rstrip("_") or "model"
+    return f"m_{text}" if text[0].isdigit() or _TAKEN.fullmatch(text) else text
 
 
 def float_literal(value: float) -> str:
@@ -28,6 +36,11 @@ def float_literal(value: float) -> str:
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
 
 
+def double_literal(value: float) -> str:
+    """A float64 literal that reads back to the same bits."""
+    return repr(value) if np.isfinite(value) else float_literal(value).replace("f", "")
+
+
 def number(value: int | float) -> str:
     if isinstance(value, float):
         return float_literal(value)
@@ -35,10 +48,10 @@ def number(value: int | float) -> str:
 
 
 def string(text: str) -> str:
-    """A C string literal; what is not printable ASCII becomes an octal escape."""
+    """A C string literal; what is not printable ASCII becomes an octal escape, ``?`` is escaped for its trigraphs."""
     out = "".join(
         f"\\{c}"
-        if c in '"\\'
+        if c in '"\\?'
         else c
         if " " <= c <= "~"
         else "".join(f"\\{b:03o}" for b in c.encode("utf-8", "replace"))
@@ -49,7 +62,7 @@ def string(text: str) -> str:
 
 def comment(text: str) -> str:
     """``text`` made safe inside a C comment."""
-    return re.sub(r"[^ -~]", "?", text).replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
+    return re.sub(r"[^ -~]|\?(?=\?)", ".", text).replace("*/", "* /").replace("/*", "/ *")
 
 
 def array_elements(data: Array) -> str:
@@ -57,7 +70,9 @@ def array_elements(data: Array) -> str:
     flat = data.reshape(-1)
     if data.dtype == np.float16:
         flat = flat.view(np.uint16)
-    if flat.dtype.kind == "f":
+    if flat.dtype == np.float64:
+        items = [double_literal(v) for v in flat.tolist()]
+    elif flat.dtype.kind == "f":
         items = [float_literal(float(v)) for v in flat]
     elif flat.dtype == np.int64:
         items = [f"INT64_C({v})" if v != -(1 << 63) else "INT64_MIN" for v in flat.tolist()]

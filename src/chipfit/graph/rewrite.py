@@ -2,7 +2,7 @@
 
 A *rule* looks at one node. It changes the graph and says what it did, or gives the reason why it could not, or says
 nothing because it is not about such a node. A *pass* is a name and a function that rewrites a graph in place; most
-passes are rules applied until none matches. A *pipeline* is a list of passes; the graph is verified after each.
+passes are rules applied until none matches. A *pipeline* is a list of passes; the graph is verified after each one that changed it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class PassReport:
     name: str
     changes: list[str] = field(default_factory=list[str])
     missed: list[Missed] = field(default_factory=list[Missed])
+    headline: str = ""
+    """All changes in a few words, where a list of them would not tell what came of it."""
 
 
 @dataclass
@@ -44,8 +46,8 @@ class PipelineReport:
     passes: list[PassReport]
 
     def summary(self) -> tuple[str, ...]:
-        """One line for each pass that changed something, with the first of its changes."""
-        return tuple(f"{p.name}: {_shorten(p.changes)}" for p in self.passes if p.changes)
+        """One line for each pass that changed something: its headline, or the first of its changes."""
+        return tuple(f"{p.name}: {p.headline or _shorten(p.changes)}" for p in self.passes if p.changes)
 
     def reasons(self) -> tuple[str, ...]:
         """One line for each node that a rule is about but did not match."""
@@ -58,24 +60,65 @@ def _shorten(changes: Sequence[str], shown: int = 3) -> str:
 
 
 class Uses:
-    """Who makes and who reads each value of a graph, as it is at this moment."""
+    """Who makes and who reads each value of a graph, and the changes that keep this knowledge true.
+
+    A rule changes nodes and values through these methods. A removed node leaves ``graph.nodes`` with :meth:`commit`:
+    until then it is still listed there, but reads and makes nothing.
+    """
 
     def __init__(self, graph: Graph) -> None:
-        self.producers = graph.producers()
-        self.consumers = graph.consumers()
+        self._graph = graph
+        self._producers = graph.producers()
+        self._readers = {value: dict.fromkeys(nodes) for value, nodes in graph.consumers().items()}
         self.outputs = set(graph.outputs)
+        self.removed: set[Node] = set()
 
     def producer(self, value: Value) -> Node | None:
         """The node that makes the value; None for inputs and constants."""
-        return self.producers.get(value)
+        return self._producers.get(value)
 
     def readers(self, value: Value) -> list[Node]:
-        return self.consumers.get(value, [])
+        return list(self._readers.get(value, ()))
 
     def only_reader(self, value: Value) -> Node | None:
         """The node that reads the value if nothing else does, outside or inside of the graph."""
-        readers = self.readers(value)
-        return readers[0] if len(readers) == 1 and value not in self.outputs else None
+        readers = self._readers.get(value, {})
+        return next(iter(readers)) if len(readers) == 1 and value not in self.outputs else None
+
+    def replace(self, old: Value, new: Value) -> None:
+        """Let every reader of ``old`` (nodes and graph outputs) read ``new``."""
+        for node in self.readers(old):
+            self.set_inputs(node, [new if v is old else v for v in node.inputs])
+        if old in self.outputs:
+            self._graph.outputs = [new if v is old else v for v in self._graph.outputs]
+            self.outputs = set(self._graph.outputs)
+
+    def set_inputs(self, node: Node, inputs: Sequence[Value | None]) -> None:
+        for value in node.operands:
+            self._readers[value].pop(node, None)
+        node.inputs = list(inputs)
+        for value in node.operands:
+            self._readers.setdefault(value, {})[node] = None
+
+    def set_outputs(self, node: Node, outputs: Sequence[Value]) -> None:
+        for value in node.outputs:
+            self._producers.pop(value, None)
+        node.outputs = list(outputs)
+        self._producers.update((value, node) for value in node.outputs)
+
+    def remove(self, node: Node) -> None:
+        self.removed.add(node)
+        for value in node.operands:
+            self._readers[value].pop(node, None)
+        for value in node.outputs:
+            if self._producers.get(value) is node:
+                del self._producers[value]
+
+    def commit(self) -> None:
+        """Take the removed nodes out of the graph, all at once."""
+        if self.removed:
+            self._graph.nodes = [node for node in self._graph.nodes if node not in self.removed]
+            self.removed.clear()
 
 
 Rule = Callable[[Graph, Node, Uses], Changed | str | None]
@@ -106,17 +149,18 @@ def pass_of_rules(name: str, doc: str, rules: Sequence[Rule]) -> Pass:
 def _sweep(graph: Graph, rules: Sequence[Rule], report: PassReport) -> bool:
     """Offer each node to each rule once; whether any matched. The reasons that remain are those of the last sweep."""
     report.missed.clear()
-    uses, present, changed = Uses(graph), set(graph.nodes), False
-    for node in list(graph.nodes):
+    uses, changed = Uses(graph), False
+    for node in graph.nodes:
         for rule in rules:
-            if node not in present:
+            if node in uses.removed:
                 break
             outcome = rule(graph, node, uses)
             if isinstance(outcome, Changed):
                 report.changes.append(outcome.text)
-                uses, present, changed = Uses(graph), set(graph.nodes), True
+                changed = True
             elif outcome is not None:
                 report.missed.append(Missed(node.name, outcome))
+    uses.commit()
     return changed
 
 
@@ -131,5 +175,7 @@ class Pipeline:
         reports: list[PassReport] = []
         for step in self.passes:
             reports.append(step.run(graph))
-            graph.verify()
+            if reports[-1].changes:
+                graph.verify()
+        graph.verify()
         return PipelineReport(reports)

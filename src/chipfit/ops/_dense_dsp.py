@@ -5,7 +5,9 @@ The C side is runtime/include/cf_dense_dsp.h, which states the order of the stre
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +22,8 @@ K = 256
 """What weights are multiplied by."""
 
 _LINE, _TWO_LINES, _EXACT = 0, 1, 2
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -73,20 +77,26 @@ def _cheapest(channels: Channels, zero: int) -> _Form:
     """The cheapest form that holds for all channels; the last one always does."""
     stairs, start = channels.stairs, K * channels.start
     s = common_shift(channels.scales, K)
-    lines = [fold_line(c, K, s) for c in stairs] if s >= 0 else [None]
-    if all(lines):
-        found = [line for line in lines if line is not None]
-        return _Form(_LINE, start + _array(f.c for f in found), _array(f.m for f in found), None, s, 0)
-    two = [fold_two_lines(c, K, s) for c in stairs] if s >= 1 else [None]
-    if all(two):
-        pairs = [pair for pair in two if pair is not None]
-        starts, m, j = (_array(getattr(p, name) for p in pairs) for name in ("c", "m", "j"))
-        return _Form(_TWO_LINES, start + starts, m, j, s, two_lines_rounding(zero, s))
+    if lines := _all(fold_line(c, K, s) for c in stairs) if s >= 0 else None:
+        return _Form(_LINE, start + _array(f.c for f in lines), _array(f.m for f in lines), None, s, 0)
+    if two := _all(fold_two_lines(c, K, s) for c in stairs) if s >= 1 else None:
+        c, m, j = (_array(getattr(f, name) for f in two) for name in ("c", "m", "j"))
+        return _Form(_TWO_LINES, start + c, m, j, s, two_lines_rounding(zero, s))
     return _Form(_EXACT, start, _array(c.m for c in stairs), _array(c.shift for c in stairs), 0, zero)
 
 
-def _array(numbers: object) -> Int:
-    return np.fromiter(numbers, np.int64)  # type: ignore[arg-type]
+def _all(items: Iterable[Found | None]) -> list[Found] | None:
+    """The items, or None as soon as one of them is missing."""
+    found: list[Found] = []
+    for item in items:
+        if item is None:
+            return None
+        found.append(item)
+    return found
+
+
+def _array(numbers: Iterable[int]) -> Int:
+    return np.fromiter(numbers, np.int64)
 
 
 def _fours(out: int) -> Int:

@@ -23,7 +23,10 @@ import numpy.typing as npt
 Int = npt.NDArray[np.int64]
 
 _TRIES = 64
-"""Multipliers around the exact one that are tried, to each side."""
+"""Multipliers around the exact one that are tried first, to each side."""
+
+_MORE_TRIES = 1024
+"""Tried where those fail: a slope that is slightly off can still have every step in its place."""
 
 _LIMIT = 1 << 31
 
@@ -82,21 +85,21 @@ def common_shift(scales: list[float], k: int) -> int:
 
 
 def _provable(channel: Staircase, k: int) -> bool:
-    """Whether all that the proof computes stays inside 62 bits, and A inside 31."""
+    """Whether all that the proof computes stays inside 63 bits; that A stays inside 32 is for ``_fits`` to say."""
     return (
         channel.m >= 1 << 30
         and -20 <= channel.shift <= 8
-        and max(abs(channel.acc_min), abs(channel.acc_max)) * k < 1 << 30
+        and max(abs(channel.acc_min), abs(channel.acc_max)) * k < _LIMIT
         and channel.acc_min <= channel.acc_max
     )
 
 
-def _multipliers(channel: Staircase, k: int, s: int) -> Iterator[Int]:
+def _multipliers(channel: Staircase, k: int, s: int, tries: int) -> Iterator[Int]:
     """Candidates in groups, the exact one and its neighbours first, then outwards."""
     exact = round(channel.scale * 2.0 ** (32 + s) / k)
-    offsets = sorted(range(-_TRIES, _TRIES + 1), key=abs)
-    for first, last in ((0, 5), (5, 25), (25, len(offsets))):
-        candidates = np.array([exact + d for d in offsets[first:last]], np.int64)
+    offsets = np.array(sorted(range(-tries, tries + 1), key=abs), np.int64)
+    for group in np.split(offsets, [5, 25, 2 * _TRIES + 1]):
+        candidates = exact + group
         yield candidates[(candidates > 0) & (candidates < _LIMIT)]
 
 
@@ -136,7 +139,9 @@ def fold_line(channel: Staircase, k: int, s: int) -> Line | None:
     if not _provable(channel, k):
         return None
     values, t = channel.steps()
-    for m in _multipliers(channel, k, s):
+    seen = (t > channel.acc_min) & (t <= channel.acc_max)
+    is_one_sided = not ((seen & (values > channel.zero)).any() and (seen & (values <= channel.zero)).any())
+    for m in _multipliers(channel, k, s, _MORE_TRIES if is_one_sided else _TRIES):
         least, most = _interval(m, values << (32 + s), t, k, channel.acc_min, channel.acc_max)
         found = _pick(least, most)
         if found is not None:
@@ -160,7 +165,7 @@ def fold_two_lines(channel: Staircase, k: int, s: int) -> TwoLines | None:
         return None
     values, t = channel.steps()
     level = (values << (32 + s)) - (two_lines_rounding(channel.zero, s) << 32)
-    for m in _multipliers(channel, k, s):
+    for m in _multipliers(channel, k, s, _MORE_TRIES):
         least, most = _interval(m, level, t, k, max(channel.acc_min, 0), channel.acc_max)
         least, most = np.maximum(least, 0), np.minimum(most, k - 1)
         below_least, below_most = _interval(m, level, t, k, channel.acc_min, min(channel.acc_max, -1))

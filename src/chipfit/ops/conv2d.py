@@ -25,6 +25,8 @@ from chipfit.ops._base import (
     register,
 )
 from chipfit.ops._checks import require_weight_scales
+from chipfit.ops._conv_dsp import conv_dsp_call, conv_dsp_reason
+from chipfit.ops._conv_scalar import conv_scalar_call, conv_scalar_reason
 from chipfit.ops._window import (
     Pads,
     output_multipliers,
@@ -54,6 +56,30 @@ class Conv2D(Op):
     act: Activation = "none"
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel(
+            "cf_conv2d_s8_dsp_wide",
+            for_types("int8"),
+            needs=frozenset({"dsp"}),
+            when=lambda node: conv_dsp_reason(node, wide=True),
+            call=lambda node: conv_dsp_call(node, wide=True),
+            weight_bytes=2.1,
+            per_mac=0.72,
+        ),
+        Kernel(
+            "cf_conv2d_s8_dsp",
+            for_types("int8"),
+            needs=frozenset({"dsp"}),
+            when=lambda node: conv_dsp_reason(node, wide=False),
+            call=lambda node: conv_dsp_call(node, wide=False),
+            per_mac=0.83,
+        ),
+        Kernel(
+            "cf_conv2d_s8_scalar",
+            for_types("int8"),
+            needs=frozenset({"mulh"}),
+            when=conv_scalar_reason,
+            call=lambda node: conv_scalar_call(node, high_multiply=True),
+        ),
         Kernel("cf_conv2d_s8", for_types("int8")),
         Kernel("cf_conv2d_f32", for_types("float32")),
     )

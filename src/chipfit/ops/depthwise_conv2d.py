@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
 from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._checks import require_weight_scales
-from chipfit.ops._depthwise_dsp import call_3x3, reason_3x3
+from chipfit.ops._depthwise_dsp import call_3x3, call_any, reason_3x3, reason_any
 from chipfit.ops._window import Pads, output_multipliers, require_int8_weights, same_pads, window_count, windows
 
 
@@ -38,6 +38,7 @@ class DepthwiseConv2D(Op):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("cf_depthwise_conv2d_s8_dsp_3x3", for_types("int8"), frozenset({"dsp"}), reason_3x3, call_3x3),
+        Kernel("cf_depthwise_conv2d_s8_dsp", for_types("int8"), frozenset({"dsp"}), reason_any, call_any),
         Kernel("cf_depthwise_conv2d_s8", for_types("int8")),
         Kernel("cf_depthwise_conv2d_f32", for_types("float32")),
     )
@@ -142,6 +143,79 @@ class DepthwiseConv2D(Op):
         strided = cls(stride=(2, 2), pad=(h_pads[0], w_pads[0], h_pads[1], w_pads[1]))
         yield _int8_sample(rng, strided, (1, 8, 7, 6), (1, 3, 3, 6), bias=False)
         yield _int8_sample(rng, strided, (1, 8, 7, 6), (1, 3, 3, 6), per_tensor=True)
+        yield from _samples_3x3(rng)
+        yield from _samples_any(rng)
+
+
+def _samples_3x3(rng: np.random.Generator) -> Iterator[Node]:
+    """Layers with ReLU and the zero point that a converter gives them: what the 3x3 kernel is for."""
+    same, after = (1, 1, 1, 1), (0, 0, 1, 1)
+    cases: list[tuple[Shape, int, Pads]] = [
+        ((1, 1, 1, 4), 1, same),
+        ((1, 2, 2, 5), 1, same),
+        ((2, 3, 3, 7), 1, same),
+        ((1, 25, 5, 8), 1, same),  # lines are columns
+        ((1, 6, 6, 9), 1, same),
+        ((1, 12, 44, 4), 1, same),  # bands of lines, lines in parts
+        ((1, 3, 112, 4), 1, same),  # a third line too far for an offset
+        ((1, 3, 13, 340), 1, same),  # outputs too far for an offset
+        ((1, 8, 8, 6), 2, after),
+        ((2, 8, 12, 4), 2, same),
+        ((1, 5, 7, 5), 2, same),
+        ((1, 7, 9, 4), 2, (0, 0, 0, 0)),
+        ((1, 21, 60, 4), 2, (1, 0, 1, 1)),
+        ((1, 4, 116, 4), 2, after),
+    ]
+    for shape, stride, pad in cases:
+        yield _relu_sample(rng, DepthwiseConv2D((stride, stride), pad, act="relu"), shape, (1, 3, 3, shape[3]))
+    dead = np.zeros(16, np.bool_)
+    dead[[2, 7]] = True
+    yield _relu_sample(rng, DepthwiseConv2D(pad=same, act="relu"), (1, 4, 5, 16), (1, 3, 3, 16), dead=dead)
+    far = np.where(np.arange(16) == 5, 1 << 25, 0)
+    yield _relu_sample(rng, DepthwiseConv2D(pad=same, act="relu"), (1, 4, 5, 16), (1, 3, 3, 16), more_bias=far)
+
+
+def _samples_any(rng: np.random.Generator) -> Iterator[Node]:
+    """Layers for the general kernel: long and wide kernels, all requantizations."""
+    cases: list[tuple[Shape, Shape, DepthwiseConv2D]] = [
+        ((1, 28, 1, 8), (1, 5, 1, 8), DepthwiseConv2D()),
+        ((1, 24, 1, 5), (1, 10, 1, 5), DepthwiseConv2D()),
+        ((1, 15, 1, 8), (1, 15, 1, 8), DepthwiseConv2D()),
+        ((1, 21, 17, 1), (1, 10, 8, 8), DepthwiseConv2D((2, 2), (4, 3, 5, 3))),
+        ((1, 9, 9, 6), (1, 7, 7, 6), DepthwiseConv2D((2, 2), (3, 3, 3, 3))),
+        ((1, 3, 3, 9), (1, 7, 7, 9), DepthwiseConv2D(pad=(3, 3, 3, 3))),
+        ((1, 5, 6, 4), (1, 5, 5, 4), DepthwiseConv2D(pad=(2, 2, 2, 2))),
+        ((1, 24, 60, 4), (1, 4, 4, 4), DepthwiseConv2D(pad=(1, 1, 2, 2))),
+        ((1, 10, 20, 3), (1, 2, 9, 6), DepthwiseConv2D((2, 3), (0, 2, 1, 3))),
+        ((1, 7, 20, 4), (1, 2, 11, 4), DepthwiseConv2D((1, 2), (0, 2, 1, 3), (2, 1))),
+        ((1, 6, 6, 4), (1, 2, 2, 4), DepthwiseConv2D((2, 2))),
+    ]
+    for x_shape, w_shape, op in cases:
+        yield _int8_sample(rng, op, x_shape, w_shape)
+        yield _relu_sample(rng, replace(op, act="relu"), x_shape, w_shape)
+
+
+def _relu_sample(
+    rng: np.random.Generator,
+    op: DepthwiseConv2D,
+    x_shape: Shape,
+    w_shape: Shape,
+    dead: Array | None = None,
+    more_bias: Array | None = None,
+) -> Node:
+    """The zero point of the output is the least int8. ``dead`` channels have no weights."""
+    node = _int8_sample(rng, op, x_shape, w_shape)
+    x, w, b, y = node["x"], node["w"], node["b"], node["y"]
+    weights, bias = w.array.copy(), b.array.copy()
+    if dead is not None:
+        weights[..., dead] = 0
+    if more_bias is not None:
+        bias += more_bias.astype(np.int32)
+    return make_node(
+        op,
+        {"x": x.type, "w": (w.type, weights), "b": (b.type, bias)},
+        (DType.INT8, Quant.per_tensor(float(y.q.s), -128)),
+    )
 
 
 def _int8_sample(

@@ -39,18 +39,21 @@ class FullyConnected(Op):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel(
-            "cf_fully_connected_s8_dsp",
-            for_types("int8"),
-            frozenset({"dsp"}),
-            lambda n: dense_dsp_reason(n, wide=False),
-            lambda n: dense_dsp_call(n, wide=False),
-        ),
-        Kernel(
             "cf_fully_connected_s8_dsp_wide",
             for_types("int8"),
             frozenset({"dsp"}),
             lambda n: dense_dsp_reason(n, wide=True),
             lambda n: dense_dsp_call(n, wide=True),
+            weight_bytes=2.0,
+            per_mac=0.72,
+        ),
+        Kernel(
+            "cf_fully_connected_s8_dsp",
+            for_types("int8"),
+            frozenset({"dsp"}),
+            lambda n: dense_dsp_reason(n, wide=False),
+            lambda n: dense_dsp_call(n, wide=False),
+            per_mac=0.91,
         ),
         Kernel("cf_fully_connected_s8", for_types("int8")),
         Kernel("cf_fully_connected_f32", for_types("float32")),
@@ -117,6 +120,7 @@ class FullyConnected(Op):
             ((4, 6), (11, 6), cls(act="relu_n1_to_1", keep_dims=True)),
             ((12,), (2, 12), cls()),
             ((1, 640), (8, 640), cls(act="relu")),
+            ((2, 100), (6, 100), cls()),
         ]
         for x_shape, w_shape, op in cases:
             for kind in ("per_tensor", "per_output", "no_bias", "computed"):

@@ -1,11 +1,29 @@
 """The passes: rewrites that shrink the work and change no output byte. PIPELINE is all of them in order."""
 
 from chipfit.graph.rewrite import Pipeline
+from chipfit.passes.dead_channels import dead_channels
+from chipfit.passes.fold_activation import FOLD_ACTIVATION
 from chipfit.passes.fold_constants import FOLD_CONSTANTS
 from chipfit.passes.fold_pad import FOLD_PAD
+from chipfit.passes.fold_requantize import FOLD_REQUANTIZE
 from chipfit.passes.remove_dead import REMOVE_DEAD
 from chipfit.passes.remove_identity import REMOVE_IDENTITY
 
-PIPELINE = Pipeline((FOLD_CONSTANTS, REMOVE_IDENTITY, FOLD_PAD, REMOVE_DEAD))
+DEAD_CHANNELS = dead_channels()
 
-__all__ = ["FOLD_CONSTANTS", "FOLD_PAD", "PIPELINE", "REMOVE_DEAD", "REMOVE_IDENTITY"]
+# what is constant or does nothing goes first, so that neighbours meet; dead readers go before channels are counted
+PIPELINE = Pipeline(
+    (FOLD_CONSTANTS, REMOVE_IDENTITY, FOLD_PAD, FOLD_REQUANTIZE, FOLD_ACTIVATION, REMOVE_DEAD, DEAD_CHANNELS)
+)
+
+__all__ = [
+    "DEAD_CHANNELS",
+    "FOLD_ACTIVATION",
+    "FOLD_CONSTANTS",
+    "FOLD_PAD",
+    "FOLD_REQUANTIZE",
+    "PIPELINE",
+    "REMOVE_DEAD",
+    "REMOVE_IDENTITY",
+    "dead_channels",
+]

@@ -32,7 +32,7 @@ def fold(graph: Graph, node: Node, uses: Uses) -> Changed | str | None:
         return f"cannot be computed: {e.message}"
     for value, result in zip(node.outputs, results, strict=True):
         value.data = result
-    graph.nodes.remove(node)
+    uses.remove(node)
     return Changed(f"computed {node.op.name} '{node.name}'")
 
 

@@ -29,8 +29,8 @@ def fold_pad(graph: Graph, node: Node, uses: Uses) -> Changed | str | None:
         assert isinstance(conv, Conv2D | DepthwiseConv2D)
         pad = (conv.pad[0] + top, conv.pad[1] + left, conv.pad[2] + bottom, conv.pad[3] + right)
         reader.op = dataclasses.replace(conv, pad=pad)
-    graph.replace(y, x)
-    graph.nodes.remove(node)
+    uses.replace(y, x)
+    uses.remove(node)
     names = ", ".join(repr(r.name) for r in readers)
     return Changed(f"moved pad '{y.name}' into {names}")
 

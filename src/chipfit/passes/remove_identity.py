@@ -63,14 +63,14 @@ def drop(graph: Graph, node: Node, uses: Uses) -> Changed | str | None:
     if x.type.quant != y.type.quant:
         return f"gives its elements another quantization than '{x.name}' has"
     if y not in uses.outputs:
-        graph.replace(y, x)
+        uses.replace(y, x)
     else:
         producer = uses.producer(x)
         if producer is None or x in uses.outputs:
             return f"makes a graph output from '{x.name}', which is an input, a constant or an output itself"
-        producer.outputs = [y if v is x else v for v in producer.outputs]
-        graph.replace(x, y)
-    graph.nodes.remove(node)
+        uses.set_outputs(producer, [y if v is x else v for v in producer.outputs])
+        uses.replace(x, y)
+    uses.remove(node)
     return Changed(f"removed {node.op.name} '{y.name}'")
 
 
@@ -83,8 +83,10 @@ def merge_views(graph: Graph, node: Node, uses: Uses) -> Changed | str | None:
         return None
     if uses.only_reader(node["x"]) is not node:
         return f"is a view of '{inner.name}', which something else needs too"
-    node.op, node.inputs = Reshape(node["y"].shape), list(inner.inputs)
-    graph.nodes.remove(inner)
+    inputs = list(inner.inputs)
+    uses.remove(inner)
+    uses.set_inputs(node, inputs)
+    node.op = Reshape(node["y"].shape)
     return Changed(f"merged {inner.op.name} '{inner.name}' into '{node.name}'")
 
 

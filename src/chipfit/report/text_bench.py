@@ -13,8 +13,9 @@ def bench_text(report: BenchReport, before: BenchReport | None, width: int) -> R
     """The table, with the change against an earlier report where there is one, and the verdict."""
     rows = [row for row in report.rows if row.problem is None]
     samples = plural(report.rows[0].samples, "random sample") if report.rows else "no rows"
+    goals = ", ".join(dict.fromkeys(row.optimize for row in report.rows))
     return blocks(
-        title("Benchmark", f"{samples}, {report.compiler}"),
+        title("Benchmark", f"{samples}, {goals}, {report.compiler}"),
         _table(rows, before, width) if rows else None,
         _notes(report),
         _verdict(report, before),

@@ -67,6 +67,8 @@ CF_KERNEL void cf_planes_expand(const int8_t *x, uint32_t *out, int32_t lines, i
     register int32_t next_ __asm__("r1") = from->line - from->n * from->step;
     register uint32_t minus_ __asm__("r8") = minus;
     register int32_t lines_ __asm__("r10") = lines;
+    register const int8_t *x_ __asm__("r12") = x; /* what is left: gcc does not find it alone */
+    register uint32_t *out_ __asm__("lr") = out;
     __asm__ volatile(
         "push {r0, r1}\n"
         "1:\n\t"
@@ -82,7 +84,7 @@ CF_KERNEL void cf_planes_expand(const int8_t *x, uint32_t *out, int32_t lines, i
         ".if %c[rest]\n\t" CF_PAST(%c[rest]) ".endif\n\t"
         "ldr r0, [sp, #4]\n\tadd %[x], r0\n\tadd %[out], #(3 * %c[bytes] + %c[gap])\n\t"
         "subs r10, #1\n\tbne 1b\n\tadd sp, #8\n\t"
-        : [x] "+r"(x), [out] "+r"(out), "+r"(zero4_), "+r"(next_), "+r"(lines_)
+        : [x] "+r"(x_), [out] "+r"(out_), "+r"(zero4_), "+r"(next_), "+r"(lines_)
         : "r"(minus_), [step] "i"(from->step), [unroll] "i"(from->unroll), [loops] "i"(from->loops),
           [rest] "i"((from->n - from->odd) % 4), [odd] "i"(from->odd), [bytes] "i"(bytes), [gap] "i"(bytes - (from->n + from->odd + 1) / 2 * 4)
         : "r2", "r3", "r4", "r5", "r6", "r7", "r9", "cc", "memory");

@@ -82,7 +82,7 @@ typedef struct {
         ".rept %c[tail]\n\t" CF_TAIL ".endr\n\t"                                                                       \
         CF_ADD("%[x]", "%c[x_next]") CF_ADD("%[y]", "cf_o + %c[y_next]")                                               \
         "ldr r8, [sp]\n\tcmp %[x], r8\n\tbne 1b\n\tadd sp, #8\n\t"                                                     \
-        : [x] "+r"(x), [y] "+r"(y), "+r"(table_), "+r"(end_), "=r"(slot_)                                              \
+        : [x] "+r"(x_), [y] "+r"(y_), "+r"(table_), "+r"(end_), "=r"(slot_)                                              \
         : [head] "i"(p->head), [tail] "i"(p->tail), [lead] "i"(p->lead), [chunk] "i"(p->chunk), [loops] "i"(p->loops), \
           [row] "i"(p->row), [out_step] "i"(p->out_step), [shift] "i"(p->shift),                                       \
           [x_next] "i"(p->next - (p->loops ? 4 * (p->lead + p->loops * p->chunk) : 0)),                                \
@@ -100,6 +100,8 @@ CF_KERNEL void cf_depthwise_lines_3x3(const uint32_t *x, const int32_t *table, i
     register const int32_t *table_ __asm__("r0") = table;
     register const uint32_t *end_ __asm__("r1") = x + lines * (p->next / 4);
     register int32_t slot_ __asm__("r2");
+    register const uint32_t *x_ __asm__("r12") = x; /* what is left: gcc does not find it alone */
+    register int8_t *y_ __asm__("lr") = y;
     if (p->step == CF_STEP_BOTH) {
         CF_LINES(CF_BOTH);
     } else if (p->step == CF_STEP_FIRST) {

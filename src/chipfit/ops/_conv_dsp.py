@@ -1,0 +1,181 @@
+"""Convolution on cores with DSP instructions: order of the weights, scratch, and when the kernels can be used.
+
+The C side is runtime/include/cf_conv_dsp.h (which input bytes a pixel sees, in which order) and cf_tile_conv.h (what
+is done with them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from chipfit.fixedpoint import Int
+from chipfit.graph import Array, Node
+from chipfit.ops._activation import activation_range
+from chipfit.ops._base import Call, Const, Port, Scratch
+from chipfit.ops._channels import Channels, channels_of, constant_operands
+from chipfit.ops._conv_forms import LINE, K, Pair, pairs_of, plain_reason
+from chipfit.ops._window import output_multipliers
+
+_UNITS_WITHOUT_DETOUR = 8
+"""How many units of 8 values the tile runs through in one go."""
+
+
+def conv_dsp_reason(node: Node, wide: bool) -> bool | str:
+    """True, or why the kernel cannot be used."""
+    reason = constant_operands(node)
+    if reason is not True:
+        return reason
+    x, w = node["x"], node["w"]
+    if x.shape[3] != w.shape[3]:
+        return "it has groups"
+    lanes = _lanes(_channels(node).w, wide)
+    if lanes.min() < -(1 << 15):
+        return "a weight of -128 beside a negative one does not fit their common 16 bits"
+    return next((text for c in _channels(node).stairs if (text := plain_reason(c))), True)
+
+
+def conv_dsp_call(node: Node, wide: bool) -> Call:
+    """Arguments of ``cf_conv2d_s8_dsp`` and ``_wide``."""
+    shape = Shape.of(node)
+    channels = _channels(node)
+    s, pairs = pairs_of(channels.stairs, channels.start.tolist())
+    y, w = node["y"], node["w"]
+    low, high = activation_range(node.op.attributes()["act"], y.dtype, y.q)
+    order = shape.order()
+    stream = _stream(_ordered(channels.w, order), pairs, wide)
+    scratch = len(order) * 4 + (-(-shape.taps // 4) * 4 if shape.padded else 0)
+    params: dict[str, int | float | tuple[int, ...]] = {
+        **shape.params(),
+        "out_c": w.shape[0],
+        "units": len(order) // 8,
+        "half": len(order) % 8 // 4,
+        "shift": s,
+        "in_zero": node["x"].q.zp,
+        "act_min": low,
+        "act_max": high,
+    }
+    args = [Port("x"), Const("w", stream, "weights"), Port("y"), Scratch(scratch)]
+    return Call(args, params, "cf_conv2d_dsp_params")
+
+
+def _channels(node: Node) -> Channels:
+    w, y = node["w"], node["y"]
+    act_range = activation_range(node.op.attributes()["act"], y.dtype, y.q)
+    m, shift = output_multipliers(node["x"], w, y, w.shape[0])
+    return channels_of(node, w.array.reshape(w.shape[0], -1), m, shift, act_range)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes as the kernel sees them. A window is ``rows`` times ``columns`` runs of ``run`` neighbouring bytes."""
+
+    fields: dict[str, int]
+    rows: int
+    columns: int
+    run: int
+    padded: bool
+
+    @classmethod
+    def of(cls, node: Node) -> Shape:
+        x, w, y = node["x"], node["w"], node["y"]
+        attributes = node.op.attributes()
+        (stride_h, stride_w), (dilation_h, dilation_w) = attributes["stride"], attributes["dilation"]
+        top, left = attributes["pad"][:2]
+        n, in_h, in_w, in_c = x.shape
+        _, out_h, out_w, _ = y.shape
+        _, kernel_h, kernel_w, _ = w.shape
+        if (kernel_h, kernel_w, stride_h, stride_w, *attributes["pad"]) == (1, 1, 1, 1, 0, 0, 0, 0):
+            n, in_h, in_w, out_h, out_w = 1, 1, n * in_h * in_w, 1, n * out_h * out_w
+        joined = dilation_w == 1
+        span_h, span_w = (kernel_h - 1) * dilation_h + 1, (kernel_w - 1) * dilation_w + 1
+        beyond_h, beyond_w = (out_h - 1) * stride_h + span_h - top, (out_w - 1) * stride_w + span_w - left
+        fields = {
+            "n": n,
+            "in_h": in_h,
+            "in_w": in_w,
+            "in_c": in_c,
+            "out_h": out_h,
+            "out_w": out_w,
+            "kernel_h": kernel_h,
+            "kernel_w": kernel_w,
+            "stride_h": stride_h,
+            "stride_w": stride_w,
+            "dilation_h": dilation_h,
+            "dilation_w": dilation_w,
+            "pad_top": top,
+            "pad_left": left,
+        }
+        return cls(
+            fields,
+            kernel_h,
+            1 if joined else kernel_w,
+            in_c * (kernel_w if joined else 1),
+            top > 0 or left > 0 or beyond_h > in_h or beyond_w > in_w,
+        )
+
+    @property
+    def taps(self) -> int:
+        """Input bytes that a pixel sees."""
+        return self.rows * self.columns * self.run
+
+    def params(self) -> dict[str, int]:
+        return {**self.fields, "columns": self.columns, "run": self.run, "padded": int(self.padded)}
+
+    def order(self) -> list[int | None]:
+        """Which tap lies in each lane of the expanded window; None: nothing does.
+
+        First the whole words of each run, bytes (0, 2), (1, 3) of each; then the bytes that are left of each run.
+        """
+        starts = range(0, self.taps, self.run)
+        whole = self.run // 4 * 4
+        words = [start + at + lane for start in starts for at in range(0, whole, 4) for lane in (0, 2, 1, 3)]
+        left = [start + at for start in starts for at in range(whole, self.run)]
+        order: list[int | None] = [*words, *left]
+        return order + [None] * (max(8, -(-len(order) // 4) * 4) - len(order))
+
+
+def _ordered(w: Int, order: list[int | None]) -> Int:
+    """(out, taps) to (out, lanes); 0 where nothing lies."""
+    with_zero = np.concatenate([w, np.zeros((len(w), 1), np.int64)], axis=1)
+    return with_zero[:, [-1 if tap is None else tap for tap in order]]
+
+
+def _lanes(w: Int, wide: bool) -> Int:
+    """(out, n) to the lanes of each pair: (pairs, 1, n) narrow, (pairs, 2, n) wide. An odd channel stands with 0."""
+    if len(w) % 2:
+        w = np.concatenate([w, np.zeros((1, w.shape[1]), np.int64)])
+    both = w.reshape(len(w) // 2, 2, -1)
+    return K * both if wide else K * both[:, :1] + both[:, 1:]
+
+
+def _stream(w: Int, pairs: list[Pair], wide: bool) -> Array:
+    """The stream of runs, as cf_tile_conv.h states it; a single last channel is a stream of its own."""
+    lanes = _lanes(w, wide)
+    words = (lanes[..., 0::2] & 0xFFFF) | lanes[..., 1::2] << 16
+    units = words.reshape(len(lanes), lanes.shape[1], -1, 2).transpose(0, 2, 1, 3).reshape(len(lanes), -1).tolist()
+    single = len(w) % 2
+    count = len(pairs) - single
+    stream = _runs(pairs[:count], units[:count], w.shape[1], wide) if count else []
+    if single:
+        stream += _runs(pairs[count:], units[count:], w.shape[1], wide)
+    return np.array([_wrapped(word) for word in stream], np.int32)
+
+
+def _runs(pairs: list[Pair], units: list[list[int]], values: int, wide: bool) -> list[int]:
+    stream: list[int] = []
+    for form, run in groupby(zip(pairs, units, strict=True), key=lambda both: both[0].form):
+        members = list(run)
+        detour = form != LINE or values % 8 != 0 or values // 8 > _UNITS_WITHOUT_DETOUR
+        stream += [-len(members), 1, form] if detour else [len(members), -1, form]
+        for pair, weights in members:
+            c_a, c_b, after = pair.words()
+            stream += [c_a, c_b, *weights, *after] if wide else [c_a, *weights, c_b, *after]
+    return [*stream, 0]
+
+
+def _wrapped(word: int) -> int:
+    """The low 32 bits as a signed number: sums in the kernel wrap likewise."""
+    return ((word + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
