@@ -1,4 +1,4 @@
-"""What all tests share: where the real models lie."""
+"""What all tests share: where the real models lie, and the option that writes golden texts anew."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
+import golden
 from folders import models_folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    golden.add_option(parser)
 
 
 @pytest.fixture(scope="session")

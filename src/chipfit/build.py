@@ -10,7 +10,7 @@ from chipfit.codegen import Program, lower, source_files, staged_folder, write_f
 from chipfit.codegen.project import MANIFEST_VERSION
 from chipfit.emulate import Elf, build_elf, build_host_library
 from chipfit.errors import ChipfitError
-from chipfit.firmware import ELF_NAME, Firmware
+from chipfit.firmware import ELF_NAME, Firmware, board_to_json
 from chipfit.graph import Graph
 from chipfit.ops import op_of
 from chipfit.report.data import CompileReport, Flash, LayerInfo, Ram, TensorInfo
@@ -55,7 +55,7 @@ def compile_graph(
     _check_memory(program, target, stack_bytes)
     path = folder or Path(f"{program.name}-{target.name}")
     files = source_files(program, "host" if target.is_host else "main")
-    manifest = _manifest(program, target, board if isinstance(board, str) else target.name)
+    manifest = _manifest(program, target)
     with staged_folder(path, force=force) as staging:
         write_files(staging, files, manifest)
         elf = _compile(staging, files, target, cc, stack_bytes, manifest, optimize)
@@ -136,12 +136,12 @@ def _compile(
     )
 
 
-def _manifest(program: Program, board: Board, board_file: str) -> dict[str, Any]:
+def _manifest(program: Program, board: Board) -> dict[str, Any]:
     return {
         "version": MANIFEST_VERSION,
         "name": program.name,
         "board": board.name,
-        "board_file": board_file,
+        "target": board_to_json(board),
         "core": board.core.name,
         "arch": board.core.arch,
         "inputs": [vars(TensorInfo.of(v)) for v in program.graph.inputs],

@@ -18,7 +18,7 @@ from chipfit.errors import ChipfitError
 from chipfit.graph import Array
 from chipfit.report.data import MEASURED, CompileReport, LayerRun, RunReport, TensorInfo
 from chipfit.samples import SampleLike, as_samples
-from chipfit.targets import Board, load_board
+from chipfit.targets import Board, Memory, Power, load_core
 
 ELF_NAME = "firmware.elf"
 DEFAULT_LIMIT = 20_000_000_000
@@ -91,7 +91,7 @@ class Firmware:
     ) -> RunReport:
         functions = [layer["function"] for layer in self.manifest["layers"]]
         entry = f"{self.name}_run"
-        board = load_board(self.manifest["board_file"])
+        board = _board_of_json(self.manifest["target"])
         result = run_elf(
             self.folder / ELF_NAME,
             board,
@@ -177,6 +177,24 @@ def run_on_host(library: Path, stdin: bytes, samples: int, output_bytes: int) ->
         raise ChipfitError("E005", "the shared library could not be initialised")
     lib.call("chipfit_run", source, out, samples, returns=None)
     return out.tobytes()[: samples * output_bytes]
+
+
+def board_to_json(board: Board) -> dict[str, Any]:
+    """What the emulator must know of a board: a compiled folder keeps it, wherever the board's own file is."""
+    return {
+        "name": board.name,
+        "title": board.title,
+        "core": board.core.name,
+        "clock_hz": board.clock_hz,
+        "memories": [vars(memory) for memory in board.memories],
+        "power": vars(board.power) if board.power else None,
+    }
+
+
+def _board_of_json(data: Mapping[str, Any]) -> Board:
+    memories = tuple(Memory(**memory) for memory in data["memories"])
+    power = Power(**data["power"]) if data["power"] else None
+    return Board(data["name"], data["title"], load_core(data["core"]), data["clock_hz"], memories, power)
 
 
 def _per_run(mark: Any, runs: int) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from chipfit.report.data import RunReport, TensorInfo
 
 Samples = Sequence[tuple[Array, ...]]
 """One tuple per sample, one array per input."""
+
+_DAMAGED = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+"""What reading a damaged ``.npy`` or ``.npz`` raises."""
 
 SampleLike = Array | Mapping[str, Array] | Sequence[tuple[Array, ...]]
 
@@ -37,7 +41,7 @@ def as_samples(source: SampleLike, inputs: Sequence[TensorInfo]) -> list[tuple[A
         return [(x,) for x in _split(source, inputs[0])]
     if isinstance(source, Mapping):
         return _from_mapping(source, inputs)
-    samples = [tuple(sample) for sample in source]
+    samples = [tuple(np.asarray(array) for array in sample) for sample in source]
     for sample in samples:
         if len(sample) != len(inputs):
             raise ChipfitError("I001", f"the model has {len(inputs)} inputs, a sample has {len(sample)}")
@@ -77,7 +81,7 @@ def _split(array: Array, info: TensorInfo) -> list[Array]:
     if shape == info.shape:
         return [array]
     if shape[1:] == info.shape:
-        return list(array)
+        return [array[i, ...] for i in range(len(array))]
     if info.shape[:1] == (1,) and shape[1:] == info.shape[1:]:
         return list(array.reshape(-1, *info.shape))
     raise _wrong_shape(array, info)
@@ -106,14 +110,14 @@ def read_samples(path: Path, inputs: Sequence[TensorInfo]) -> list[tuple[Array, 
         loaded: Any = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
         raise ChipfitError("I004", f"{path} does not exist") from error
-    except (OSError, ValueError, EOFError) as error:
+    except _DAMAGED as error:
         raise ChipfitError("I004", f"cannot read {path}: {error}", "save it with numpy.save or numpy.savez") from error
     if isinstance(loaded, np.ndarray):
         return as_samples(loaded, inputs)
     with loaded:
         try:
             arrays = {name: np.asarray(loaded[name]) for name in loaded.files}
-        except (OSError, ValueError, EOFError) as error:
+        except _DAMAGED as error:
             raise ChipfitError("I004", f"cannot read {path}: {error}") from error
     return as_samples(arrays, inputs)
 

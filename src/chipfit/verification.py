@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,17 +42,12 @@ def verify(
     tolerance = FLOAT_TOLERANCE if model.is_float else 0.0
     comparisons: list[Comparison] = []
 
-    def compare(against: str, run: Callable[[], Outputs]) -> None:
+    def compare(against: str, run: Callable[[], Outputs | str]) -> None:
         if progress:
             progress(against)
-        try:
-            actual = run()
-        except ChipfitError as error:
-            if error.code not in ("M001", "O002"):
-                raise
-            comparisons.append(_skipped(against, str(error.message)))
-        except (RuntimeError, ValueError) as error:
-            comparisons.append(_skipped(against, f"it cannot run this model: {error}"))
+        actual = run()
+        if isinstance(actual, str):
+            comparisons.append(_skipped(against, actual))
         else:
             comparisons.append(compare_outputs(against, expected, actual, tolerance))
 
@@ -66,20 +62,35 @@ def verify(
             ("LiteRT", oracle.have_litert() and not model.is_integer, oracle.LITERT_MISSING, oracle.litert_run),
         ):
             if have:
-                compare(name, lambda run=run: _stack(run(source, samples), expected))
+                compare(name, lambda run=run: _run_oracle(run, source, samples, expected))
             elif name == "TFLite Micro":
                 comparisons.append(_skipped(name, missing))
     return VerifyReport(model.name, len(samples), tolerance, tuple(comparisons))
 
 
-def _run_board(model: Model, board: str, samples: Samples) -> Outputs:
+def _run_board(model: Model, board: str, samples: Samples) -> Outputs | str:
+    """Outputs, or why there are none: the board is too small or its core has no kernel. All else is an error."""
     with tempfile.TemporaryDirectory(prefix="chipfit-verify-") as folder:
-        firmware = compile_graph(model.graph, board, Path(folder) / "firmware")
+        try:
+            firmware = compile_graph(model.graph, board, Path(folder) / "firmware")
+        except ChipfitError as error:
+            if error.code not in ("M001", "O002"):
+                raise
+            return error.message
         return firmware.run(samples).outputs
 
 
-def _stack(rows: Sequence[Sequence[Array]], like: Outputs) -> Outputs:
-    return tuple(np.stack([row[i] for row in rows]).reshape(y.shape) for i, y in enumerate(like))
+def _run_oracle(
+    run: Callable[[bytes, Samples], list[list[Array]]], source: bytes, samples: Samples, like: Outputs
+) -> Outputs | str:
+    """Outputs, or why the foreign interpreter cannot load or run the model."""
+    try:
+        rows = run(source, samples)
+    except (RuntimeError, ValueError) as error:
+        return f"it cannot run this model: {error}"
+    columns = [np.stack([row[i] for row in rows]) for i in range(len(like))]
+    # an interpreter may drop dimensions of 1; a wrong number of elements is for the comparison to say
+    return tuple(y.reshape(e.shape) if y.size == e.size else y for y, e in zip(columns, like, strict=True))
 
 
 def _skipped(against: str, reason: str) -> Comparison:
@@ -88,26 +99,32 @@ def _skipped(against: str, reason: str) -> Comparison:
 
 def compare_outputs(against: str, expected: Outputs, actual: Outputs, tolerance: float) -> Comparison:
     """One comparison. The error of an output is its largest difference, for floats relative to its largest element."""
-    identical = all(e.dtype == a.dtype and e.tobytes() == a.tobytes() for e, a in zip(expected, actual, strict=True))
-    errors = [_error(e, a) for e, a in zip(expected, actual, strict=True)]
-    worst = max(errors, default=0.0)
+    kinds = [(e.dtype, e.shape) for e in expected], [(a.dtype, a.shape) for a in actual]
+    if kinds[0] != kinds[1]:
+        what = " instead of ".join(", ".join(f"{d}{list(s)}" for d, s in side) for side in reversed(kinds))
+        return Comparison(against, identical=False, passed=False, max_error=math.inf, first_difference=what)
+    identical = all(e.tobytes() == a.tobytes() for e, a in zip(expected, actual, strict=True))
+    worst = max((_error(e, a) for e, a in zip(expected, actual, strict=True)), default=0.0)
     passed = identical or (tolerance > 0 and worst <= tolerance)
     difference = None if identical else _first_difference(expected, actual)
     return Comparison(against, identical, passed, worst, difference)
 
 
 def _error(expected: Array, actual: Array) -> float:
-    if not expected.size:
+    """Infinite where one of them is no number, or infinite, and the other is not the same."""
+    e, a = expected.astype(np.float64), actual.astype(np.float64)
+    same = (e == a) | (np.isnan(e) & np.isnan(a))
+    if same.all():
         return 0.0
-    difference = float(np.abs(expected.astype(np.float64) - actual.astype(np.float64)).max())
-    if not expected.dtype.kind == "f":
-        return difference
-    return difference / max(float(np.abs(expected).max()), 1e-30)
+    difference = float(np.abs(e[~same] - a[~same]).max())
+    if not math.isfinite(difference):
+        return math.inf
+    return difference / max(float(np.abs(e[np.isfinite(e)]).max()), 1e-30) if expected.dtype.kind == "f" else difference
 
 
 def _first_difference(expected: Outputs, actual: Outputs) -> str | None:
     for i, (e, a) in enumerate(zip(expected, actual, strict=True)):
-        differs = np.argwhere(e != a)
+        differs = np.argwhere((e != a) & ~((e != e) & (a != a)))
         if len(differs):
             at = tuple(int(k) for k in differs[0])
             return (

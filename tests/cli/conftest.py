@@ -10,13 +10,10 @@ from typer.testing import CliRunner, Result
 
 from chipfit.cli import app
 from chipfit.demo import model_path
+from golden import check_golden
 
 GOLDEN = Path(__file__).parent / "golden"
 Call = Callable[..., Result]
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden texts of tests/cli anew")
 
 
 @pytest.fixture
@@ -24,12 +21,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """``golden(name, text)``: the text is the one in golden/<name>.txt."""
 
     def check(name: str, text: str) -> None:
-        path = GOLDEN / f"{name}.txt"
-        if request.config.getoption("--update-golden", default=False):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
-        expected = path.read_text(encoding="utf-8") if path.is_file() else ""
-        assert text == expected, f"{path.name} differs; if that is right: pytest tests/cli --update-golden"
+        check_golden(request.config, GOLDEN / f"{name}.txt", text)
 
     return check
 

@@ -52,9 +52,9 @@ def main() -> None:
     slowest = 0.0
     for i in range(count):
         data = next(streams[i % len(streams)])
-        start = time.perf_counter()
+        start = time.process_time()
         code, problem = outcome(data)
-        slowest = max(slowest, time.perf_counter() - start)
+        slowest = max(slowest, time.process_time() - start)
         outcomes[code] += 1
         if problem:
             wrong.append(f"{Path(sys.argv[3 + i % len(streams)]).name}, mutant {i}: {problem}")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from chipfit.codegen import ctext
+from chipfit.codegen.layers import layer_functions
 from chipfit.codegen.lower import Program, assemble
-from chipfit.codegen.model import layer_function
 from chipfit.codegen.project import runtime_folder
 from chipfit.graph import Array, Node
 from chipfit.interpret import initial_state, trace
@@ -76,7 +76,7 @@ def bundle_source(cases: list[Case]) -> str:
     text += [f'#include "{name}.h"' for name in kernels]
     text.append("#define CF_LAYER static __attribute__((noinline))")
     for program in programs:
-        layers = [layer_function(program, step, i) for i, step in enumerate(program.steps)]
+        layers = layer_functions(program)
         constants = [ctext.array_definition(c.symbol, c.data) for c in program.constants]
         text += [f"static {definition}" for definition in constants] + layers
         calls = "".join(f"    {s.function}(memory);\n" for s in program.steps) or "    (void)memory;\n"

@@ -41,7 +41,15 @@ def test_the_pipeline_changes_no_output_byte_and_comes_to_an_end(seed: int) -> N
 
 def test_names_of_passes_are_unique_and_documented() -> None:
     names = [p.name for p in PIPELINE.passes]
-    assert names == ["fold_constants", "remove_identity", "fold_pad", "remove_dead"]
+    assert names == [
+        "fold_constants",
+        "remove_identity",
+        "fold_pad",
+        "fold_requantize",
+        "fold_activation",
+        "remove_dead",
+        "dead_channels",
+    ]
     assert all(p.doc.endswith(".") for p in PIPELINE.passes)
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from chipfit.graph import Array, DType
 
 _PER_LINE = 24
-
-
 _LONGEST_NAME = 48
 # <name>_t is a type of a standard header; names that begin with cf or chipfit are the runtime's
 _TAKEN = re.compile(
@@ -94,7 +92,8 @@ def array_definition(symbol: str, data: Array) -> str:
 
 
 def array_declaration(symbol: str, data: Array) -> str:
-    return f"extern const {c_type(data)} {symbol}[{max(1, data.size)}];\n"
+    """Says the alignment, too: without it a compiler may take more for granted, as x86-64 does for large arrays."""
+    return f"extern const {c_type(data)} {symbol}[{max(1, data.size)}] CF_ALIGNED;\n"
 
 
 def struct_fields(params: dict[str, int | float | tuple[int, ...]], indent: str) -> str:

@@ -69,14 +69,14 @@ def scratch_sizes(calls: Iterable[Call]) -> list[int]:
     return [-(-arg.nbytes // ALIGNMENT) * ALIGNMENT for call in calls for arg in call.args if isinstance(arg, Scratch)]
 
 
-def lower(
-    graph: Graph, features: frozenset[str], name: str | None = None, weight_flash: int | None = None
-) -> Program:
+def lower(graph: Graph, features: frozenset[str], name: str | None = None, weight_flash: int | None = None) -> Program:
     """Choose a kernel for every node and plan the memory, for a core with these features.
 
     ``weight_flash``: bytes that all weights may take; None: one byte per weight stays one byte.
     Raises ChipfitError O002 for a node without a kernel.
     """
+    if not graph.inputs:
+        raise ChipfitError("O002", f"{graph.name} has no inputs", "a program reads samples: give the model an input")
     views = find_views(graph)
     order = [n for n in schedule(graph) if not (n.outputs and n.outputs[0] in views)]
     widths = weight_widths(order, features, weight_flash)

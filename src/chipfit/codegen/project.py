@@ -18,7 +18,7 @@ from chipfit.errors import ChipfitError
 
 MANIFEST = "chipfit.json"
 MANIFEST_VERSION = 1
-_MANIFEST_KEYS = ("name", "board", "board_file", "core", "arch", "inputs", "outputs", "layers", "report")
+_MANIFEST_KEYS = ("name", "board", "target", "core", "arch", "inputs", "outputs", "layers", "report")
 
 
 def runtime_folder() -> Path:
@@ -67,8 +67,10 @@ def staged_folder(folder: Path, *, force: bool = False) -> Generator[Path]:
     """Work in a temporary folder that becomes ``folder`` if all goes well; if not, nothing is left of it.
 
     An existing folder is replaced only if it is empty or chipfit wrote it (it holds ``chipfit.json``); else
-    ChipfitError P001. With ``force`` the files are put into a foreign folder, beside what is there.
+    ChipfitError P001. With ``force`` the files are put into a foreign folder, beside what is there; so they are into
+    the working folder of this process, which would be lost under the user's feet otherwise.
     """
+    folder = folder.resolve()
     if folder.exists() and not force and not _is_ours(folder):
         raise ChipfitError(
             "P001", f"{folder} exists and was not written by chipfit", "choose another folder with -o, or pass --force"
@@ -78,7 +80,7 @@ def staged_folder(folder: Path, *, force: bool = False) -> Generator[Path]:
     try:
         yield staging
         staging.chmod(0o755)
-        if folder.exists() and not _is_ours(folder):
+        if folder.exists() and (not _is_ours(folder) or Path.cwd().is_relative_to(folder)):
             shutil.copytree(staging, folder, dirs_exist_ok=True)
         else:
             _swap(staging, folder)

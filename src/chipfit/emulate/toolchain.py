@@ -79,7 +79,7 @@ def build_elf(
         objects = _compile(compiler, flags, inputs, folder)
         linked = folder / "program.elf"
         libraries = ["-nostartfiles", "-lc", "-lm", "-lgcc"] if cc else _zig_link_flags(core)
-        link = ["-Wl,--gc-sections", "-Wl,--entry=cf_reset", *libraries, optimize, "-o", str(linked)]
+        link = ["-Wl,--gc-sections", "-Wl,--entry=cf_reset", *libraries, "-O2", "-o", str(linked)]
         command = [*compiler, *_core_flags(core, cc), *objects, *link]
         _link(command, board, stack_bytes, folder)
         check_fit(Elf.load(linked), board)

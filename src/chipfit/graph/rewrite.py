@@ -2,7 +2,8 @@
 
 A *rule* looks at one node. It changes the graph and says what it did, or gives the reason why it could not, or says
 nothing because it is not about such a node. A *pass* is a name and a function that rewrites a graph in place; most
-passes are rules applied until none matches. A *pipeline* is a list of passes; the graph is verified after each one that changed it.
+passes are rules applied until none matches. A *pipeline* is a list of passes; the graph is verified after each one that
+changed it.
 """
 
 from __future__ import annotations

@@ -19,8 +19,11 @@ from chipfit.ops._channels import Channels, channels_of, constant_operands
 from chipfit.ops._conv_forms import LINE, K, Pair, pairs_of, plain_reason
 from chipfit.ops._window import output_multipliers
 
-_UNITS_WITHOUT_DETOUR = 8
-"""How many units of 8 values the tile runs through in one go."""
+_UNITS, _UNITS_LONG = 8, 18
+"""How many units of 8 values the tile runs through in one go, and the one of the direct kernel."""
+
+_DIRECT_SCRATCH = 8192
+"""Bytes up to which the direct kernel may keep rows: it saves a tenth of the instructions."""
 
 
 def conv_dsp_reason(node: Node, wide: bool) -> bool | str:
@@ -37,19 +40,49 @@ def conv_dsp_reason(node: Node, wide: bool) -> bool | str:
     return next((text for c in _channels(node).stairs if (text := plain_reason(c))), True)
 
 
+def conv_direct_reason(node: Node) -> bool | str:
+    """True, or why the direct kernel cannot be used, or is not better than the one that builds windows."""
+    shape, y = Shape.of(node), node["y"]
+    kernel_h, kernel_w, channels = (shape.fields[name] for name in ("kernel_h", "kernel_w", "in_c"))
+    attributes = node.op.attributes()
+    if attributes["stride"] != (1, 1) or attributes["dilation"] != (1, 1):
+        return "neighbouring windows do not share columns: stride or dilation is not 1"
+    if kernel_h * kernel_w == 1 or channels % 4:
+        return "it is for kernels larger than 1x1 on a multiple of 4 channels"
+    # half a pair is wasted in each row; building windows costs 1.2 instructions a value, once for all output channels
+    if y.shape[2] % 2 and 3 * y.shape[2] < 2 * y.shape[3]:
+        return "rows have an odd number of pixels and are short"
+    scratch = shape.direct_scratch()
+    if scratch > _DIRECT_SCRATCH:
+        return f"it needs {scratch:,} B of scratch, more than {_DIRECT_SCRATCH:,}"
+    return conv_dsp_reason(node, wide=False)
+
+
 def conv_dsp_call(node: Node, wide: bool) -> Call:
     """Arguments of ``cf_conv2d_s8_dsp`` and ``_wide``."""
     shape = Shape.of(node)
+    order = shape.order()
+    scratch = len(order) * 4 + (-(-shape.taps // 4) * 4 if shape.padded else 0)
+    return _call(node, shape, order, scratch, wide, _UNITS)
+
+
+def conv_direct_call(node: Node) -> Call:
+    """Arguments of ``cf_conv2d_s8_dsp_direct``."""
+    shape = Shape.of(node)
+    return _call(node, shape, shape.direct_order(), shape.direct_scratch(), False, _UNITS_LONG)
+
+
+def _call(node: Node, shape: Shape, order: list[int | None], scratch: int, wide: bool, in_one_go: int) -> Call:
     channels = _channels(node)
     s, pairs = pairs_of(channels.stairs, channels.start.tolist())
     y, w = node["y"], node["w"]
     low, high = activation_range(node.op.attributes()["act"], y.dtype, y.q)
-    order = shape.order()
-    stream = _stream(_ordered(channels.w, order), pairs, wide)
-    scratch = len(order) * 4 + (-(-shape.taps // 4) * 4 if shape.padded else 0)
+    is_pointwise = shape.flat and shape.run % 4 == 0 and w.shape[0] % 2 == 0 and (low, high) == y.dtype.range
+    stream = _stream(_ordered(channels.w, order), pairs, wide, in_one_go)
     params: dict[str, int | float | tuple[int, ...]] = {
         **shape.params(),
         "out_c": w.shape[0],
+        "pointwise": int(is_pointwise),
         "units": len(order) // 8,
         "half": len(order) % 8 // 4,
         "shift": s,
@@ -70,13 +103,17 @@ def _channels(node: Node) -> Channels:
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes as the kernel sees them. A window is ``rows`` times ``columns`` runs of ``run`` neighbouring bytes."""
+    """Sizes as the kernel sees them. A window is ``rows`` times ``columns`` runs of ``run`` neighbouring bytes.
+
+    ``padded``: whether any window reaches over the border; ``flat``: 1x1 with stride 1, all pixels are in one row.
+    """
 
     fields: dict[str, int]
     rows: int
     columns: int
     run: int
     padded: bool
+    flat: bool
 
     @classmethod
     def of(cls, node: Node) -> Shape:
@@ -87,7 +124,8 @@ class Shape:
         n, in_h, in_w, in_c = x.shape
         _, out_h, out_w, _ = y.shape
         _, kernel_h, kernel_w, _ = w.shape
-        if (kernel_h, kernel_w, stride_h, stride_w, *attributes["pad"]) == (1, 1, 1, 1, 0, 0, 0, 0):
+        flat = (kernel_h, kernel_w, stride_h, stride_w, *attributes["pad"]) == (1, 1, 1, 1, 0, 0, 0, 0)
+        if flat:
             n, in_h, in_w, out_h, out_w = 1, 1, n * in_h * in_w, 1, n * out_h * out_w
         joined = dilation_w == 1
         span_h, span_w = (kernel_h - 1) * dilation_h + 1, (kernel_w - 1) * dilation_w + 1
@@ -114,6 +152,7 @@ class Shape:
             1 if joined else kernel_w,
             in_c * (kernel_w if joined else 1),
             top > 0 or left > 0 or beyond_h > in_h or beyond_w > in_w,
+            flat,
         )
 
     @property
@@ -136,6 +175,20 @@ class Shape:
         order: list[int | None] = [*words, *left]
         return order + [None] * (max(8, -(-len(order) // 4) * 4) - len(order))
 
+    def direct_order(self) -> list[int | None]:
+        """The same for the direct kernel, whose blocks hold a column of the window each."""
+        f = self.fields
+        pixels = [f["kernel_w"] * ky + kx for kx in range(f["kernel_w"]) for ky in range(f["kernel_h"])]
+        return [
+            pixel * f["in_c"] + c + lane for pixel in pixels for c in range(0, f["in_c"], 4) for lane in (0, 2, 1, 3)
+        ]
+
+    def direct_scratch(self) -> int:
+        """Bytes of the direct kernel's blocks."""
+        f = self.fields
+        blocks = -(-f["out_w"] // 2) * 2 - 2 + f["kernel_w"]
+        return blocks * f["kernel_h"] * f["in_c"] * 4
+
 
 def _ordered(w: Int, order: list[int | None]) -> Int:
     """(out, taps) to (out, lanes); 0 where nothing lies."""
@@ -151,25 +204,25 @@ def _lanes(w: Int, wide: bool) -> Int:
     return K * both if wide else K * both[:, :1] + both[:, 1:]
 
 
-def _stream(w: Int, pairs: list[Pair], wide: bool) -> Array:
+def _stream(w: Int, pairs: list[Pair], wide: bool, in_one_go: int) -> Array:
     """The stream of runs, as cf_tile_conv.h states it; a single last channel is a stream of its own."""
     lanes = _lanes(w, wide)
     words = (lanes[..., 0::2] & 0xFFFF) | lanes[..., 1::2] << 16
     units = words.reshape(len(lanes), lanes.shape[1], -1, 2).transpose(0, 2, 1, 3).reshape(len(lanes), -1).tolist()
     single = len(w) % 2
     count = len(pairs) - single
-    stream = _runs(pairs[:count], units[:count], w.shape[1], wide) if count else []
+    has_rest = w.shape[1] % 8 != 0 or w.shape[1] // 8 > in_one_go
+    stream = _runs(pairs[:count], units[:count], wide, has_rest) if count else []
     if single:
-        stream += _runs(pairs[count:], units[count:], w.shape[1], wide)
+        stream += _runs(pairs[count:], units[count:], wide, has_rest)
     return np.array([_wrapped(word) for word in stream], np.int32)
 
 
-def _runs(pairs: list[Pair], units: list[list[int]], values: int, wide: bool) -> list[int]:
+def _runs(pairs: list[Pair], units: list[list[int]], wide: bool, has_rest: bool) -> list[int]:
     stream: list[int] = []
     for form, run in groupby(zip(pairs, units, strict=True), key=lambda both: both[0].form):
         members = list(run)
-        detour = form != LINE or values % 8 != 0 or values // 8 > _UNITS_WITHOUT_DETOUR
-        stream += [-len(members), 1, form] if detour else [len(members), -1, form]
+        stream += [-len(members), 1, form] if has_rest or form != LINE else [len(members), -1, form]
         for pair, weights in members:
             c_a, c_b, after = pair.words()
             stream += [c_a, c_b, *weights, *after] if wide else [c_a, *weights, c_b, *after]

@@ -25,7 +25,7 @@ from chipfit.ops._base import (
     register,
 )
 from chipfit.ops._checks import require_weight_scales
-from chipfit.ops._conv_dsp import conv_dsp_call, conv_dsp_reason
+from chipfit.ops._conv_dsp import conv_direct_call, conv_direct_reason, conv_dsp_call, conv_dsp_reason
 from chipfit.ops._conv_scalar import conv_scalar_call, conv_scalar_reason
 from chipfit.ops._window import (
     Pads,
@@ -66,6 +66,14 @@ class Conv2D(Op):
             per_mac=0.72,
         ),
         Kernel(
+            "cf_conv2d_s8_dsp_direct",
+            for_types("int8"),
+            needs=frozenset({"dsp"}),
+            when=conv_direct_reason,
+            call=conv_direct_call,
+            per_mac=0.78,
+        ),
+        Kernel(
             "cf_conv2d_s8_dsp",
             for_types("int8"),
             needs=frozenset({"dsp"}),
@@ -79,6 +87,13 @@ class Conv2D(Op):
             needs=frozenset({"mulh"}),
             when=conv_scalar_reason,
             call=lambda node: conv_scalar_call(node, high_multiply=True),
+        ),
+        Kernel(
+            "cf_conv2d_s8_thumb1",
+            for_types("int8"),
+            needs=frozenset({"thumb1"}),
+            when=conv_scalar_reason,
+            call=lambda node: conv_scalar_call(node, high_multiply=False),
         ),
         Kernel("cf_conv2d_s8", for_types("int8")),
         Kernel("cf_conv2d_f32", for_types("float32")),

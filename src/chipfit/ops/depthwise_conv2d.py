@@ -14,7 +14,9 @@ from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
 from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._checks import require_weight_scales
-from chipfit.ops._depthwise_dsp import call_3x3, call_any, reason_3x3, reason_any
+from chipfit.ops._depthwise_dsp_3x3 import call_3x3, reason_3x3
+from chipfit.ops._depthwise_dsp_any import call_any, reason_any
+from chipfit.ops._depthwise_scalar import depthwise_scalar_call, depthwise_scalar_reason
 from chipfit.ops._window import Pads, output_multipliers, require_int8_weights, same_pads, window_count, windows
 
 
@@ -39,6 +41,20 @@ class DepthwiseConv2D(Op):
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("cf_depthwise_conv2d_s8_dsp_3x3", for_types("int8"), frozenset({"dsp"}), reason_3x3, call_3x3),
         Kernel("cf_depthwise_conv2d_s8_dsp", for_types("int8"), frozenset({"dsp"}), reason_any, call_any),
+        Kernel(
+            "cf_depthwise_conv2d_s8_scalar",
+            for_types("int8"),
+            frozenset({"mulh"}),
+            depthwise_scalar_reason,
+            lambda node: depthwise_scalar_call(node, high_multiply=True),
+        ),
+        Kernel(
+            "cf_depthwise_conv2d_s8_thumb1",
+            for_types("int8"),
+            frozenset({"thumb1"}),
+            depthwise_scalar_reason,
+            lambda node: depthwise_scalar_call(node, high_multiply=False),
+        ),
         Kernel("cf_depthwise_conv2d_s8", for_types("int8")),
         Kernel("cf_depthwise_conv2d_f32", for_types("float32")),
     )
@@ -167,12 +183,12 @@ def _samples_3x3(rng: np.random.Generator) -> Iterator[Node]:
         ((1, 4, 116, 4), 2, after),
     ]
     for shape, stride, pad in cases:
-        yield _relu_sample(rng, DepthwiseConv2D((stride, stride), pad, act="relu"), shape, (1, 3, 3, shape[3]))
+        yield _plain_sample(rng, DepthwiseConv2D((stride, stride), pad, act="relu"), shape, (1, 3, 3, shape[3]))
     dead = np.zeros(16, np.bool_)
     dead[[2, 7]] = True
-    yield _relu_sample(rng, DepthwiseConv2D(pad=same, act="relu"), (1, 4, 5, 16), (1, 3, 3, 16), dead=dead)
-    far = np.where(np.arange(16) == 5, 1 << 25, 0)
-    yield _relu_sample(rng, DepthwiseConv2D(pad=same, act="relu"), (1, 4, 5, 16), (1, 3, 3, 16), more_bias=far)
+    yield _plain_sample(rng, DepthwiseConv2D(pad=same, act="relu"), (1, 4, 5, 16), (1, 3, 3, 16), dead=dead)
+    yield _plain_sample(rng, DepthwiseConv2D(pad=same, act="relu"), (1, 4, 5, 16), (1, 3, 3, 16), faint=5)
+    yield _plain_sample(rng, DepthwiseConv2D((2, 2), after, act="relu"), (1, 6, 8, 16), (1, 3, 3, 16), faint=5)
 
 
 def _samples_any(rng: np.random.Generator) -> Iterator[Node]:
@@ -192,29 +208,40 @@ def _samples_any(rng: np.random.Generator) -> Iterator[Node]:
     ]
     for x_shape, w_shape, op in cases:
         yield _int8_sample(rng, op, x_shape, w_shape)
-        yield _relu_sample(rng, replace(op, act="relu"), x_shape, w_shape)
+        yield _plain_sample(rng, replace(op, act="relu"), x_shape, w_shape)
+    dead = np.arange(6) == 1
+    acts: list[tuple[Activation, int]] = [("none", -20), ("none", 90), ("relu", -128), ("relu", 3)]
+    for act, zero in acts:
+        op = DepthwiseConv2D(pad=(2, 2, 2, 2), act=act)
+        yield _plain_sample(rng, op, (1, 3, 4, 6), (1, 5, 5, 6), dead=dead, faint=4, zero=zero)
 
 
-def _relu_sample(
+def _plain_sample(
     rng: np.random.Generator,
     op: DepthwiseConv2D,
     x_shape: Shape,
     w_shape: Shape,
     dead: Array | None = None,
-    more_bias: Array | None = None,
+    faint: int | None = None,
+    zero: int = -128,
 ) -> Node:
-    """The zero point of the output is the least int8. ``dead`` channels have no weights."""
+    """``zero``: the zero point of the output. ``dead`` channels have no weights; those of channel ``faint``
+    have so small a scale that it has no cheap requantization."""
     node = _int8_sample(rng, op, x_shape, w_shape)
     x, w, b, y = node["x"], node["w"], node["b"], node["y"]
     weights, bias = w.array.copy(), b.array.copy()
     if dead is not None:
         weights[..., dead] = 0
-    if more_bias is not None:
-        bias += more_bias.astype(np.int32)
+    w_type = w.type
+    if faint is not None:
+        tiny = float(np.float32(float(y.q.s) / float(x.q.s) / (1 << 22)))
+        scales = tuple(tiny if i == faint else s for i, s in enumerate(w.q.scale))
+        w_type = TensorType(w.shape, w.dtype, Quant(scales, w.q.zero_point, w.q.axis))
+        bias[faint] = 21 << 21  # 10.5 in outputs
     return make_node(
         op,
-        {"x": x.type, "w": (w.type, weights), "b": (b.type, bias)},
-        (DType.INT8, Quant.per_tensor(float(y.q.s), -128)),
+        {"x": x.type, "w": (w_type, weights), "b": (b.type, bias)},
+        (DType.INT8, Quant.per_tensor(float(y.q.s), zero)),
     )
 
 

@@ -1,14 +1,14 @@
-"""Convolutions and fully connected layers as the passes see them: constant int8 weights, sums at each kind of border."""
+"""Convolutions and fully connected layers as the passes see them: constant int8 weights, sums at each border."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from chipfit.fixedpoint import INT32_MAX, Int, requantize
-from chipfit.graph import Array, DType, Node, Quant, TensorType, Value
+from chipfit.graph import Array, DType, Graph, Node, Quant, TensorType, Value
 from chipfit.ops._activation import activation_range
 from chipfit.ops._dense import dense_multipliers, dense_range
 from chipfit.ops._window import output_multipliers
@@ -58,14 +58,10 @@ class Layer:
         if isinstance(op, FullyConnected):
             return np.ones((1, 1)), np.ones((1, 1))
         assert isinstance(op, Conv2D | DepthwiseConv2D)
-        kernel = self.taps.shape
-        classes: list[Array] = []
-        for axis in range(2):
-            first = np.arange(y[1 + axis])[:, None] * op.stride[axis] - op.pad[axis]
-            at = first + np.arange(kernel[axis]) * op.dilation[axis]
-            inside = (at >= 0) & (at < x[1 + axis])
-            classes.append(inside[:1] if inside.all() else np.unique(inside, axis=0))
-        return classes[0].astype(np.float64), classes[1].astype(np.float64)
+        rows, columns = (
+            _inside(x[1 + i], y[1 + i], self.taps.shape[i], op.stride[i], op.pad[i], op.dilation[i]) for i in range(2)
+        )
+        return rows, columns
 
     @property
     def reads_padding(self) -> bool:
@@ -108,9 +104,17 @@ class Layer:
         return np.where(known, least, low), np.where(known, greatest, high)
 
 
-def layer_of(node: Node) -> Layer | None:
-    """The node as a layer, None if it is none or if its channels cannot be told apart at compile time."""
-    return None if why_no_layer(node) is not None else Layer(node, _AXES[type(node.op)], _is_depthwise(node))
+@lru_cache
+def _inside(size: int, out: int, taps: int, stride: int, before: int, dilation: int) -> Array:
+    """(classes, taps): which taps of a window lie inside of one axis of the input, each combination once."""
+    at = np.arange(out)[:, None] * stride - before + np.arange(taps) * dilation
+    inside = (at >= 0) & (at < size)
+    return (inside[:1] if inside.all() else np.unique(inside, axis=0)).astype(np.float64)
+
+
+def layers_of(graph: Graph) -> dict[Node, Layer]:
+    """The nodes that are layers whose channels can be told apart at compile time."""
+    return {n: Layer(n, _AXES[type(n.op)], _is_depthwise(n)) for n in graph.nodes if why_no_layer(n) is None}
 
 
 def why_no_layer(node: Node) -> str | None:
@@ -122,6 +126,8 @@ def why_no_layer(node: Node) -> str | None:
         return "computes on real numbers, whose sums depend on their order"
     if not w.is_const or (b is not None and not b.is_const):
         return "has weights that are computed at run time"
+    if x.is_const:
+        return "has a constant input"
     if isinstance(node.op, Conv2D) and w.shape[3] != x.shape[3]:
         return "is a convolution in groups"
     if not x.shape or not w.type.size or w.shape[-1] % x.shape[-1]:

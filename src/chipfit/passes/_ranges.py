@@ -1,7 +1,7 @@
 """Least and greatest integer that each channel of each int8 tensor can hold, whatever the inputs are.
 
-A channel whose least and greatest integer are equal is a constant. Ranges are sound, not tight: an operator that is not
-listed here gives the whole range of int8.
+A channel whose least and greatest integer are equal is a constant. Ranges are sound, not tight: they start at layers,
+and an operator that is not listed here gives the whole range of int8.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chipfit.ops.mean import Mean
 from chipfit.ops.mul import Mul
 from chipfit.ops.quantize import Quantize
 from chipfit.ops.sub import Sub
-from chipfit.passes._layers import Layer, layer_of
+from chipfit.passes._layers import Layer
 
 BYTES = np.arange(-128, 128, dtype=np.int8)
 
@@ -39,14 +39,17 @@ class Range:
         return self.low == self.high
 
 
-def ranges_of(graph: Graph) -> dict[Value, Range]:
-    """The range of every int8 tensor that is made by a node."""
+def ranges_of(graph: Graph, layers: dict[Node, Layer]) -> dict[Value, Range]:
+    """The range of the int8 tensors of which one is known."""
     ranges: dict[Value, Range] = {}
     for node in graph.nodes:
-        if len(node.outputs) == 1 and node["y"].dtype is DType.INT8:
-            found = _output_range(node, ranges)
+        layer = layers.get(node)
+        if layer is not None:
+            ranges[node["y"]] = layer_range(layer, range_of(node["x"], ranges))
+        elif not ranges.keys().isdisjoint(node.operands):
+            found = _carried_range(node, ranges)
             if found is not None:
-                ranges[node["y"]] = found
+                ranges[node.outputs[0]] = found
     return ranges
 
 
@@ -60,12 +63,9 @@ def range_of(value: Value, ranges: dict[Value, Range]) -> Range:
     return Range(np.full(channels, -128), np.full(channels, 127)) if found is None else found
 
 
-def _output_range(node: Node, ranges: dict[Value, Range]) -> Range | None:
-    if any(v.dtype is not DType.INT8 for v in node.inputs[:1] if v is not None):
+def _carried_range(node: Node, ranges: dict[Value, Range]) -> Range | None:
+    if len(node.outputs) != 1 or node.outputs[0].dtype is not DType.INT8:
         return None
-    layer = layer_of(node)
-    if layer is not None:
-        return layer_range(layer, range_of(node["x"], ranges))
     if op_of(node).is_view:
         return _view_range(node, range_of(node["x"], ranges))
     if isinstance(node.op, Pool):

@@ -8,7 +8,7 @@ channels of all tensors, and taking back what somebody needs until nothing chang
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +23,7 @@ from chipfit.ops.mean import Mean
 from chipfit.ops.mul import Mul
 from chipfit.ops.quantize import Quantize
 from chipfit.ops.sub import Sub
-from chipfit.passes._layers import Layer, layer_of, why_no_layer
+from chipfit.passes._layers import Layer, why_no_layer
 from chipfit.passes._ranges import Range, range_of
 
 _EVERY = np.ones(1, bool)
@@ -35,9 +35,9 @@ _ELEMENTWISE = (Pool, Unary, Quantize, Add, Sub, Mul)
 class Removable:
     """``gone``: for each tensor that can lose channels, which; ``why``: for each that stays, who needs it."""
 
+    layers: dict[Node, Layer]
     gone: dict[Value, Array] = field(default_factory=dict[Value, Array])
     why: dict[Value, Array] = field(default_factory=dict[Value, Array])
-    layers: dict[Node, Layer] = field(default_factory=dict[Node, Layer])
 
     def keep(self, value: Value, needed: Array, reason: str) -> bool:
         """Take back the channels that are needed; whether there were any."""
@@ -58,17 +58,14 @@ Demand = Callable[[Removable], bool]
 """Takes back what one node needs of its operands and output; whether that changed anything."""
 
 
-def find_removable(graph: Graph, ranges: dict[Value, Range], multiple: int) -> Removable:
+def find_removable(graph: Graph, layers: dict[Node, Layer], ranges: dict[Value, Range], multiple: int) -> Removable:
     """The largest set of channels that can go. Where a number of channels was a multiple of ``multiple`` it stays one.
 
     At least one channel of every tensor stays.
     """
-    found = Removable()
+    found = Removable(layers)
     for node in graph.nodes:
-        layer = layer_of(node)
-        if layer is not None:
-            found.layers[node] = layer
-        if layer is not None or _ties(node):
+        if node in layers or _ties(node):
             y = node["y"]
             found.gone[y] = np.ones(y.shape[-1], bool)
             found.why[y] = np.full(y.shape[-1], "", object)
@@ -83,8 +80,16 @@ def find_removable(graph: Graph, ranges: dict[Value, Range], multiple: int) -> R
 
 def _settle(found: Removable, demands: list[Demand]) -> None:
     """Most needs come from readers, so backwards first; ties also hand them forwards."""
-    while any([demand(found) for demand in reversed(demands)]) and any([demand(found) for demand in demands]):
+    while _ask(found, reversed(demands)) and _ask(found, demands):
         pass
+
+
+def _ask(found: Removable, demands: Iterable[Demand]) -> bool:
+    """Let every node take back what it needs; whether any did."""
+    changed = False
+    for demand in demands:
+        changed |= demand(found)
+    return changed
 
 
 def _restore(found: Removable, multiple: int) -> bool:
@@ -97,7 +102,8 @@ def _restore(found: Removable, multiple: int) -> bool:
         if short:
             needed = np.zeros(size, bool)
             needed[np.flatnonzero(mask)[:short]] = True
-            changed |= found.keep(value, needed, f"keeps the number of channels a multiple of {step}")
+            reason = f"keeps the number of channels a multiple of {step}" if kept else "something must be left"
+            changed |= found.keep(value, needed, reason)
     return changed
 
 
@@ -179,7 +185,7 @@ def _layer_demand(layer: Layer, x: Range) -> Demand:
         reason += ", whose padding would show at the border"
 
     def demand(found: Removable) -> bool:
-        return found.keep(value, needs[found.keeps(y)].any(axis=0), reason)
+        return found.keep(value, np.any(needs[found.keeps(y)], axis=0), reason)
 
     return demand
 
@@ -190,7 +196,9 @@ def _needs(layer: Layer, x: Range) -> Array:
     Not where its weights are zero, and not where the channel is a constant that adds the same to the sum at every kind
     of border.
     """
-    needs = layer.taps.any(axis=(0, 1)).reshape(layer.channels, -1, layer.input_channels).any(axis=1)
+    used: Array = layer.taps != 0
+    needs: Array = np.logical_or.reduce(used, axis=(0, 1)).reshape(layer.channels, -1, layer.input_channels)
+    needs = np.logical_or.reduce(needs, axis=1)
     if layer.sums_fit and x.constant.any():
         added = shares_of_constants(layer, x)
         needs[:, x.constant] = (added != added[:1]).any(axis=0)

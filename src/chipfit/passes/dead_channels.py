@@ -3,8 +3,8 @@
 A filter of zeros gives a constant; so does a channel that its activation always clamps. A constant needs no computing:
 what it adds to the sums of the next layer goes into that layer's bias. Often the constant runs through a chain
 (pointwise, depthwise, pointwise), and all of the chain's channel goes. Padding is exact: it counts as the zero point,
-so that a constant that differs from the zero point shows at the border; each kind of border is computed, and the channel
-goes only if the difference disappears (in the weights, the rounding or the activation).
+so that a constant that differs from the zero point shows at the border. Each kind of border is computed, and the
+channel goes only if the difference disappears (in the weights, the rounding or the activation).
 
 Looked at are int8 layers with constant weights, and what lies between them and keeps channels apart: pools, means over
 rows and columns, element-wise operators, additions whose operands are both constant, and views. What mixes or moves
@@ -22,7 +22,7 @@ from chipfit.graph import Array, DType, Graph, Node, TensorType, Value
 from chipfit.graph.rewrite import Missed, Pass, PassReport
 from chipfit.ops import op_of
 from chipfit.ops.reshape import Reshape
-from chipfit.passes._layers import Layer, bias_quant, sliced
+from chipfit.passes._layers import Layer, bias_quant, layers_of, sliced
 from chipfit.passes._ranges import Range, range_of, ranges_of
 from chipfit.passes._removable import Removable, find_removable, shares_of_constants
 
@@ -38,8 +38,11 @@ def dead_channels(multiple: int = MULTIPLE) -> Pass:
 
 def _run(graph: Graph, multiple: int) -> PassReport:
     report = PassReport("dead_channels")
-    ranges = ranges_of(graph)
-    found = find_removable(graph, ranges, multiple)
+    layers = layers_of(graph)
+    if not layers:
+        return report
+    ranges = ranges_of(graph, layers)
+    found = find_removable(graph, layers, ranges, multiple)
     made = [node["y"] for node in found.layers]
     total, removed = sum(len(found.gone[v]) for v in made), sum(int(found.gone[v].sum()) for v in made)
     report.missed.extend(_reasons(found, ranges))

@@ -7,8 +7,8 @@ from typing import get_args
 
 import numpy as np
 
-from chipfit.graph import Array, DType, Graph, Node
-from chipfit.graph.rewrite import Changed, Uses, pass_of_rules
+from chipfit.graph import Array, DType, Graph, Node, Value
+from chipfit.graph.rewrite import Changed, Missed, Uses, pass_of_rules
 from chipfit.ops import op_of
 from chipfit.ops._activation import Activation, activation_range, activation_range_float
 from chipfit.ops._pool import Pool
@@ -42,43 +42,45 @@ def fold_activation(graph: Graph, node: Node, uses: Uses) -> Changed | str | Non
     if uses.only_reader(x) is not node:
         return f"comes after '{x.name}', which something else needs too"
     act = _float_act(head, node) if x.dtype.is_float else _int8_act(head, node)
-    if act not in get_args(Activation):
-        return act
+    if isinstance(act, Missed):
+        return act.reason
     head.op = dataclasses.replace(head.op, act=act)
     uses.remove(node)
     uses.set_outputs(head, [y])
     return Changed(f"moved {node.op.name} '{y.name}' into {head.op.name}")
 
 
-def _float_act(head: Node, tail: Node) -> str:
-    """The activation that is both in one, or the reason why there is none."""
+def _float_act(head: Node, tail: Node) -> Activation | Missed:
+    """The activation that is both in one, or the reason why there is none.
+
+    Equal as numbers: a sum that is -0 may come out as 0.
+    """
     first, second = activation_range_float(_act(head)), activation_range_float(_ACTIVATIONS[type(tail.op)])
     both = tuple(float(np.clip(bound, *second)) for bound in first)
     for act in get_args(Activation):
         if activation_range_float(act) == both:
             return act
-    return f"together with the activation {_act(head)} of '{head.name}' is no activation that exists"
+    return Missed(tail.name, f"together with the {_act(head)} of '{head.name}' is no activation that exists")
 
 
-def _int8_act(head: Node, tail: Node) -> str:
+def _int8_act(head: Node, tail: Node) -> Activation | Missed:
     """The same, proven on every integer that can come out of the head before it is clamped."""
     x, y = tail["x"], tail["y"]
     if x.dtype is not DType.INT8:
-        return f"comes after '{x.name}', which is {x.dtype.value}"
+        return Missed(tail.name, f"comes after '{x.name}', which is {x.dtype.value}")
     if x.q.s != y.q.s:
-        return f"gives another scale than '{x.name}' has: one rounding is not two"
+        return Missed(tail.name, f"gives another scale than '{x.name}' has: two roundings are not one")
     if isinstance(head.op, Pool) and x.q.zp != y.q.zp:
-        return f"gives another zero point than '{x.name}' has, which a pool does not"
-    two = byte_table(tail)[_clamped(head, _act(head)) + 128]
+        return Missed(tail.name, f"gives another zero point than '{x.name}' has, which a pool does not")
+    two = byte_table(tail)[_clamped(x, _act(head)) + 128]
     for act in get_args(Activation):
-        if np.array_equal(two, np.clip(_WIDE + y.q.zp, *activation_range(act, DType.INT8, y.q))):
+        if np.array_equal(two, _clamped(y, act)):
             return act
-    return f"clamps what '{head.name}' gives as no activation of it would"
+    return Missed(tail.name, f"clamps what '{head.name}' gives as no activation of it would")
 
 
-def _clamped(head: Node, act: Activation) -> Array:
-    y = head["y"]
-    return np.clip(_WIDE + y.q.zp, *activation_range(act, DType.INT8, y.q))
+def _clamped(value: Value, act: Activation) -> Array:
+    return np.clip(_WIDE + value.q.zp, *activation_range(act, DType.INT8, value.q))
 
 
 def _act(node: Node) -> Activation:

@@ -7,7 +7,6 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Graph, Node, Value
 from chipfit.graph.rewrite import Changed, Uses, pass_of_rules
-from chipfit.ops import op_of
 from chipfit.ops._unary import Unary
 from chipfit.ops.quantize import Quantize
 from chipfit.ops.reshape import Reshape

@@ -207,11 +207,14 @@ class VerifyReport:
 
     @property
     def identical(self) -> bool:
-        return all(c.identical for c in self.comparisons if c.skipped is None)
+        ran = [c for c in self.comparisons if c.skipped is None]
+        return bool(ran) and all(c.identical for c in ran)
 
     @property
     def passed(self) -> bool:
-        return all(c.passed for c in self.comparisons if c.skipped is None)
+        """Whether something ran and all that ran is good enough."""
+        ran = [c for c in self.comparisons if c.skipped is None]
+        return bool(ran) and all(c.passed for c in ran)
 
     def to_json(self) -> dict[str, Any]:
         data = envelope("chipfit.verify", self)

@@ -20,6 +20,8 @@ typedef struct {
     int32_t pad_top, pad_left;
     int32_t columns, run; /* runs beside each other, bytes in one */
     int32_t padded;       /* whether any window reaches over the border */
+    /* 1x1, stride 1, a multiple of 4 channels, an even number of outputs, no clamp; n, in_h and out_h are then 1 */
+    int32_t pointwise;
     int32_t units, half;  /* of an expanded window: see cf_pixel_pair */
     int32_t shift;
     int32_t in_zero, act_min, act_max;
@@ -137,15 +139,15 @@ CF_SHARED_BODY void cf_clamp_pixel(int8_t *y, int32_t n, int32_t low, int32_t hi
 }
 
 /* all channels of the two pixels that were expanded; y1 = y0: of the first one alone */
-CF_INLINE void cf_two_pixels(cf_pixel_pair *g, const int32_t *w, int8_t *y0, int8_t *y1, const cf_conv2d_dsp_params *p,
-                             int32_t wide)
+CF_INLINE void cf_two_pixels(cf_pixel_pair *g, const int32_t *w, int8_t *y0, int8_t *y1, cf_pairs_function *pairs,
+                             const cf_conv2d_dsp_params *p)
 {
     if (p->out_c > 1) {
-        w = cf_pairs(g, w, y0, y1, p->shift, wide);
+        w = pairs(g, w, y0, y1);
     }
     if (p->out_c % 2 != 0) {
         int8_t last[4];
-        cf_pairs(g, w, last, last + 2, p->shift, wide);
+        pairs(g, w, last, last + 2);
         y1[p->out_c - 1] = last[2];
         y0[p->out_c - 1] = last[0];
     }
@@ -155,13 +157,58 @@ CF_INLINE void cf_two_pixels(cf_pixel_pair *g, const int32_t *w, int8_t *y0, int
     }
 }
 
-CF_INLINE void cf_conv2d_dsp(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair, const cf_conv2d_dsp_params *p,
-                             int32_t wide)
+/* two pixels of in_c = 4 * units values each, at src, into a pair; src is aligned to words */
+CF_INLINE void cf_expand_pair(const int8_t *src, int32_t units, int32_t *pair)
+{
+    const int8_t *next = src + 4 * units;
+#if CF_DSP
+    int32_t twos = units / 2;
+    if (twos != 0) {
+        __asm__ volatile("1: ldrd r8, r10, [%0], #8\n ldrd r9, r12, [%1], #8\n"
+                         "sxtb16 r3, r8\n sxtb16 r4, r8, ror #8\n sxtb16 r5, r9\n sxtb16 r6, r9, ror #8\n"
+                         "stmia %2!, {r3-r6}\n"
+                         "sxtb16 r3, r10\n sxtb16 r4, r10, ror #8\n sxtb16 r5, r12\n sxtb16 r6, r12, ror #8\n"
+                         "stmia %2!, {r3-r6}\n"
+                         "subs %3, %3, #1\n bne 1b\n"
+                         : "+r"(src), "+r"(next), "+r"(pair), "+r"(twos)
+                         :
+                         : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r12", "cc", "memory");
+    }
+    units %= 2;
+#endif
+    CF_ROLLED
+    for (; units > 0; units--, src += 4, next += 4, pair += 4) {
+        cf_expand4(src, pair);
+        cf_expand4(next, pair + 2);
+    }
+}
+
+/* 1x1 with stride 1: pixels one after the other, in_units times 4 values each. One body for all layers. */
+CF_SHARED_BODY void cf_conv_pointwise(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair,
+                                      cf_pairs_function *pairs, int32_t pixels, int32_t in_units, int32_t out_c)
+{
+    cf_pixel_pair g = cf_pair_at(pair, in_units > 1 ? in_units / 2 : 1, in_units > 1 ? in_units % 2 : 0);
+    CF_ROLLED
+    for (; pixels > 1; pixels -= 2, x += 8 * in_units, y += 2 * out_c) {
+        cf_expand_pair(x, in_units, pair);
+        pairs(&g, w, y, y + out_c);
+    }
+    if (pixels > 0) {
+        CF_ROLLED
+        for (int32_t i = 0; i < in_units; i++) {
+            cf_expand4(x + 4 * i, pair + 4 * i);
+        }
+        pairs(&g, w, y, y);
+    }
+}
+
+CF_INLINE void cf_conv_windows(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair, cf_pairs_function *pairs,
+                               const cf_conv2d_dsp_params *p)
 {
     const int32_t span_h = (p->kernel_h - 1) * p->dilation_h + 1, span_w = (p->kernel_w - 1) * p->dilation_w + 1;
     const int32_t in_row = p->in_w * p->in_c;
     int8_t *const window = (int8_t *)(pair + p->units * 8 + p->half * 4);
-    cf_pixel_pair g = {pair, 0, 0, 0, p->units, p->half};
+    cf_pixel_pair g = cf_pair_at(pair, p->units, p->half);
     int32_t second = 0;
     CF_ROLLED
     for (int32_t n = 0; n < p->n; n++, x += p->in_h * in_row) {
@@ -182,7 +229,7 @@ CF_INLINE void cf_conv2d_dsp(const int8_t *x, const int32_t *w, int8_t *y, int32
                 }
                 cf_expand_window(src, row, column, pair + 2 * second, p);
                 if (second) {
-                    cf_two_pixels(&g, w, y, y + p->out_c, p, wide);
+                    cf_two_pixels(&g, w, y, y + p->out_c, pairs, p);
                     y += 2 * p->out_c;
                 }
                 second = !second;
@@ -190,7 +237,18 @@ CF_INLINE void cf_conv2d_dsp(const int8_t *x, const int32_t *w, int8_t *y, int32
         }
     }
     if (second) {
-        cf_two_pixels(&g, w, y, y, p, wide);
+        cf_two_pixels(&g, w, y, y, pairs, p);
+    }
+}
+
+CF_INLINE void cf_conv2d_dsp(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair, int32_t tile,
+                             const cf_conv2d_dsp_params *p)
+{
+    cf_pairs_function *const pairs = cf_pairs_of(tile, p->shift);
+    if (p->pointwise) {
+        cf_conv_pointwise(x, w, y, pair, pairs, p->in_w, p->in_c / 4, p->out_c);
+    } else {
+        cf_conv_windows(x, w, y, pair, pairs, p);
     }
 }
 

@@ -7,13 +7,8 @@
 #ifndef CF_DENSE_DSP_H
 #define CF_DENSE_DSP_H
 
+#include "cf_form.h"
 #include "cf_tile_dense.h"
-
-enum {
-    CF_FORM_LINE,      /* sat8((A * m >> 32) >> shift) */
-    CF_FORM_TWO_LINES, /* A < 0: A -= j; then sat8(((A * m >> 32) + rounding) >> shift) */
-    CF_FORM_EXACT      /* TFLite's own, A = 256 * acc; a shift for each output, rounding is the output's zero point */
-};
 
 typedef struct {
     int32_t rows, in, out;

@@ -18,56 +18,109 @@ typedef struct {
     int32_t act_min, act_max;
 } cf_finish;
 
-/* one channel's numbers */
+/* sums of one channel at four places, and what becomes of them */
 typedef struct {
-    int32_t c, j, m, high;
-} cf_finish_channel;
+    int32_t v0, v1, v2, v3;
+} cf_four;
 
-/* reads a channel's numbers and returns the next channel's */
-static inline const int32_t *cf_finish_load(cf_finish_channel *n, const int32_t *numbers, const cf_finish *f)
+/* c is where the sums start, m the multiplier */
+CF_SHARED_BODY void cf_finish_exactly(cf_four *v, int32_t c, int32_t m, int32_t shift, int32_t zero)
 {
-    n->c = *numbers++;
-    n->j = f->form != CF_FINISH_LINE ? *numbers++ : 0;
-    n->m = *numbers++;
-    n->high = f->digits == 3 ? *numbers++ : 0;
+    v->v0 = cf_multiply(v->v0 + c, m, shift) + zero;
+    v->v1 = cf_multiply(v->v1 + c, m, shift) + zero;
+    v->v2 = cf_multiply(v->v2 + c, m, shift) + zero;
+    v->v3 = cf_multiply(v->v3 + c, m, shift) + zero;
+}
+
+/* what is left after scaling: c is the channel's constant, j what a negative value is lowered by */
+static inline void cf_finish_scaled(cf_four *v, int32_t c, int32_t j, const cf_finish *f)
+{
+    v->v0 = cf_add(v->v0, c);
+    v->v1 = cf_add(v->v1, c);
+    v->v2 = cf_add(v->v2, c);
+    v->v3 = cf_add(v->v3, c);
+    if (f->form == CF_FINISH_TWO_LINES) {
+        v->v0 += f->rounding - (j & (v->v0 >> 31));
+        v->v1 += f->rounding - (j & (v->v1 >> 31));
+        v->v2 += f->rounding - (j & (v->v2 >> 31));
+        v->v3 += f->rounding - (j & (v->v3 >> 31));
+    }
+    v->v0 >>= f->shift;
+    v->v1 >>= f->shift;
+    v->v2 >>= f->shift;
+    v->v3 >>= f->shift;
+}
+
+static inline void cf_finish_clamp(cf_four *v, const cf_finish *f)
+{
+    v->v0 = cf_clamp(v->v0, f->act_min, f->act_max);
+    v->v1 = cf_clamp(v->v1, f->act_min, f->act_max);
+    v->v2 = cf_clamp(v->v2, f->act_min, f->act_max);
+    v->v3 = cf_clamp(v->v3, f->act_min, f->act_max);
+}
+
+/* Each of the two reads a channel's numbers and returns the next channel's. */
+
+/* for cores that have the high word of a product */
+static inline const int32_t *cf_finish_high(cf_four *v, const int32_t *numbers, const cf_finish *f)
+{
+    const int32_t c = *numbers++;
+    const int32_t j = f->form != CF_FINISH_LINE ? *numbers++ : 0;
+    const int32_t m = *numbers++;
+    if (f->form == CF_FINISH_EXACT) {
+        cf_finish_exactly(v, c, j, m, f->rounding);
+    } else {
+        v->v0 = cf_smmul(cf_shl(v->v0, f->bits), m);
+        v->v1 = cf_smmul(cf_shl(v->v1, f->bits), m);
+        v->v2 = cf_smmul(cf_shl(v->v2, f->bits), m);
+        v->v3 = cf_smmul(cf_shl(v->v3, f->bits), m);
+        cf_finish_scaled(v, c, j, f);
+    }
+    cf_finish_clamp(v, f);
     return numbers;
 }
 
-static inline int32_t cf_finish_value(int32_t v, const cf_finish_channel *n, const cf_finish *f)
+/* v * (low + middle * 2^bits + high * 2^(2 bits)) / 2^bits, or / 2^(2 bits) with three digits; floor */
+static inline int32_t cf_scale_digits(int32_t v, int32_t low, int32_t middle, int32_t high, const cf_finish *f)
 {
-    v = cf_add(v, n->c);
-    if (f->form == CF_FINISH_TWO_LINES) {
-        v += f->rounding - (n->j & (v >> 31));
-    }
-    return cf_clamp(v >> f->shift, f->act_min, f->act_max);
-}
-
-/* c is where the sum starts, j the multiplier, m the shift */
-static inline int32_t cf_finish_exactly(int32_t sum, const cf_finish_channel *n, const cf_finish *f)
-{
-    return cf_clamp(cf_multiply(sum + n->c, n->j, n->m) + f->rounding, f->act_min, f->act_max);
-}
-
-/* for cores that have the high word of a product */
-static inline int32_t cf_finish_high(int32_t sum, const cf_finish_channel *n, const cf_finish *f)
-{
-    if (f->form == CF_FINISH_EXACT) {
-        return cf_finish_exactly(sum, n, f);
-    }
-    return cf_finish_value(cf_smmul(cf_shl(sum, f->bits), n->m), n, f);
+    const int32_t two = (v * low >> f->bits) + v * middle;
+    return f->digits == 3 ? (two >> f->bits) + v * high : two;
 }
 
 /* for cores whose products have 32 bits */
-static inline int32_t cf_finish_digits(int32_t sum, const cf_finish_channel *n, const cf_finish *f)
+static inline const int32_t *cf_finish_digits(cf_four *v, const int32_t *numbers, const cf_finish *f)
 {
+    const int32_t c = *numbers++;
+    const int32_t j = f->form != CF_FINISH_LINE ? *numbers++ : 0;
+    const int32_t m = *numbers++;
     if (f->form == CF_FINISH_EXACT) {
-        return cf_finish_exactly(sum, n, f);
+        cf_finish_exactly(v, c, j, m, f->rounding);
+    } else {
+        const int32_t low = m & 0xffff, middle = (int32_t)((uint32_t)m >> 16);
+        const int32_t high = f->digits == 3 ? *numbers++ : 0;
+        v->v0 = cf_scale_digits(v->v0, low, middle, high, f);
+        v->v1 = cf_scale_digits(v->v1, low, middle, high, f);
+        v->v2 = cf_scale_digits(v->v2, low, middle, high, f);
+        v->v3 = cf_scale_digits(v->v3, low, middle, high, f);
+        cf_finish_scaled(v, c, j, f);
     }
-    int32_t v = (sum * (n->m & 0xffff) >> f->bits) + sum * (int32_t)((uint32_t)n->m >> 16);
-    if (f->digits == 3) {
-        v = (v >> f->bits) + sum * n->high;
+    cf_finish_clamp(v, f);
+    return numbers;
+}
+
+/* one channel of `count` places, `step` bytes apart */
+static inline void cf_finish_store(const cf_four *v, int8_t *y, int32_t step, int32_t count)
+{
+    y[0] = (int8_t)v->v0;
+    if (count > 1) {
+        y[step] = (int8_t)v->v1;
     }
-    return cf_finish_value(v, n, f);
+    if (count > 2) {
+        y[2 * step] = (int8_t)v->v2;
+    }
+    if (count > 3) {
+        y[3 * step] = (int8_t)v->v3;
+    }
 }
 
 #endif

@@ -5,16 +5,8 @@
 #ifndef CF_STRIP_H
 #define CF_STRIP_H
 
-#include "cf_finish.h"
+#include "cf_scalar.h"
 #include "cf_window.h"
-
-/* Sums are to grow product by product. Compilers like to add up products on the side first, for which no core here has
- * the registers. */
-#if defined(__GNUC__)
-#define CF_IN_ORDER_4(a, b, c, d) __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d) : : "memory")
-#else
-#define CF_IN_ORDER_4(a, b, c, d)
-#endif
 
 typedef struct {
     int32_t n, in_h, in_w, in_c;
@@ -26,26 +18,16 @@ typedef struct {
     cf_finish finish;
 } cf_conv2d_s8_scalar_params;
 
-/* an element as int8, or as int32 where a core loads words much faster */
-static inline void cf_strip_put(void *strip, int32_t at, int32_t v, int is_wide)
-{
-    if (is_wide) {
-        ((int32_t *)strip)[at] = v;
-    } else {
-        ((int8_t *)strip)[at] = (int8_t)v;
-    }
-}
-
 static inline int32_t cf_strip_copy(void *strip, int32_t at, const int8_t *x, int32_t n, int is_wide)
 {
     for (; n >= 4; n -= 4, x += 4, at += 16) {
-        cf_strip_put(strip, at, x[0], is_wide);
-        cf_strip_put(strip, at + 4, x[1], is_wide);
-        cf_strip_put(strip, at + 8, x[2], is_wide);
-        cf_strip_put(strip, at + 12, x[3], is_wide);
+        cf_put(strip, at, x[0], is_wide);
+        cf_put(strip, at + 4, x[1], is_wide);
+        cf_put(strip, at + 8, x[2], is_wide);
+        cf_put(strip, at + 12, x[3], is_wide);
     }
     for (; n > 0; n--, at += 4) {
-        cf_strip_put(strip, at, *x++, is_wide);
+        cf_put(strip, at, *x++, is_wide);
     }
     return at;
 }
@@ -54,7 +36,7 @@ static inline int32_t cf_strip_pad(void *strip, int32_t at, int32_t v, int32_t n
 {
     CF_ROLLED
     for (; n > 0; n--, at += 4) {
-        cf_strip_put(strip, at, v, is_wide);
+        cf_put(strip, at, v, is_wide);
     }
     return at;
 }

@@ -5,7 +5,7 @@
  *
  * w: a stream of int32. Runs of channel pairs (A, B) with one form of requantization each. A run begins with
  * {count, step, form}: count of pairs, counted down to 0 by step; negative, counted up, where the run takes a detour
- * (more than 64 values, half a unit, or another form than 0). A 0 ends the stream. A pair is
+ * (more values than the tile has in a row, half a unit, or another form than 0). A 0 ends the stream. A pair is
  *   narrow: C_A, 2 words a unit of 4 values, C_B, then what its form needs. A lane holds 256 * A + B: its low byte,
  *   sign-extended, is B, so the sum over the lanes less the sum over B is 256 times the sum over A.
  *   wide: C_A, C_B, 4 words a unit (256 * A, then 256 * B), then what its form needs.
@@ -23,16 +23,31 @@
 #include "cf_simd.h"
 
 typedef struct {
-    const int32_t *x;
-    uint32_t first, x_end, after; /* addresses that the first call fills in */
-    int32_t units;                /* of 8 values, at least 1 */
-    int32_t half;                 /* whether 4 more values follow */
+    int32_t *x;
+    const int32_t *x_end;      /* of the whole units */
+    uint32_t first, half_unit; /* addresses in the code, which the first call fills in */
+    int32_t units;             /* of 8 values, at least 1 */
+    int32_t half;              /* whether 4 more values follow */
 } cf_pixel_pair;
+
+static inline cf_pixel_pair cf_pair_at(int32_t *x, int32_t units, int32_t half)
+{
+    const cf_pixel_pair g = {x, x + 8 * units, 0, 0, units, half};
+    return g;
+}
+
+/* go on to other pixels */
+static inline void cf_move_pair(cf_pixel_pair *g, int32_t *x)
+{
+    g->x = x;
+    g->x_end = x + 8 * g->units;
+}
 
 #if CF_DSP
 
 /* Registers: r0, r1: A of pixel 0 and 1; r2, r3: B; r4-r7: x; r8-r11: w; r12, lr: where x and w go on.
- * On the stack, from sp: y0, y1, count, step, x, first, x_end, after, form. */
+ * On the stack, from sp: y0, y1, count, step, x, end of x, the first unit, what follows the units, the form, half a
+ * unit or 0. */
 
 /* clang-format off */
 #define CF_PRODUCTS(x_p0, x_p1, w, a0, a1) "smlad " a0 ", " x_p0 ", " w ", " a0 "\n smlad " a1 ", " x_p1 ", " w ", " a1 "\n"
@@ -53,7 +68,6 @@ typedef struct {
     CF_PRODUCTS("r5", "r7", "r9", "r2", "r3")                                                                         \
     CF_VALUES4_NARROW("r10", "r11")
 #define CF_UNIT_NARROW "ldmia lr!, {r8-r11}\n" CF_VALUES4_NARROW("r8", "r9") CF_VALUES4_NARROW("r10", "r11")
-#define CF_UNIT_BYTES_NARROW "92"
 #define CF_TAIL_NARROW "ldmia lr!, {r8, r9}\n" CF_VALUES4_NARROW("r8", "r9")
 /* after the sums: r5, r6: M; then what the list names */
 #define CF_SUMS_NARROW(more)                                                                                           \
@@ -69,7 +83,6 @@ typedef struct {
     CF_PRODUCTS("r5", "r7", "r9", "r0", "r1") CF_PRODUCTS("r5", "r7", "r11", "r2", "r3")                             \
     CF_VALUES4_WIDE
 #define CF_UNIT_WIDE CF_VALUES4_WIDE CF_VALUES4_WIDE
-#define CF_UNIT_BYTES_WIDE "80"
 #define CF_TAIL_WIDE CF_VALUES4_WIDE
 #define CF_SUMS_WIDE(more) "ldmia lr!, {r5, r6" more "}\n"
 
@@ -82,8 +95,8 @@ typedef struct {
     "asr " a ", " a ", " s "\n ssat " a ", #8, " a "\n"
 #define CF_ALL(form, m_a, a, m_b, b) form("r0", m_a, a) form("r1", m_a, a) form("r2", m_b, b) form("r3", m_b, b)
 
-/* Returns the stream after the 0. */
-#define CF_PAIRS(name, s, HEAD, UNIT, UNIT_BYTES, TAIL, SUMS)                                                          \
+/* units: how many units stand in a row; what they cannot do in one go takes the detour. Returns the stream after the 0. */
+#define CF_PAIRS_TEXT(name, s, units, HEAD, UNIT, UNIT_BYTES, TAIL, SUMS)                                                   \
 CF_SHARED_BODY const int32_t *name(cf_pixel_pair *g, const int32_t *w, int8_t *y0, int8_t *y1)                         \
 {                                                                                                                      \
     register uintptr_t g_ __asm__("r0") = (uintptr_t)g;                                                                \
@@ -93,16 +106,16 @@ CF_SHARED_BODY const int32_t *name(cf_pixel_pair *g, const int32_t *w, int8_t *y
     __asm__ volatile(                                                                                                  \
         "push {r4-r11}\n"                                                                                              \
         "mov lr, r1\n"                                                                                                 \
-        "ldmia r0, {r6-r9}\n"                                                                                          \
-        "cmp r7, #0\n beq.w 20f\n"                                                                                     \
+        "ldmia r0, {r6-r8, r11}\n"                                                                                     \
+        "cmp r8, #0\n beq.w 20f\n"                                                                                     \
         "1: ldmia lr!, {r4, r5, r10}\n"                                                                                \
-        "push {r2-r10}\n"                                                                                              \
+        "push {r2-r11}\n"                                                                                              \
         "mov r12, r6\n"                                                                                                \
-        "cmp r4, #0\n"                                                                                                 \
+        "cmp r4, #0\n bmi.w 14f\n"                                                                                     \
         "2:\n" HEAD                                                                                                    \
-        "ldr pc, [sp, #20]\n"                                                                                          \
+        "ldr pc, [sp, #24]\n"                                                                                          \
         ".p2align 2\n"                                                                                                 \
-        "3:\n" UNIT UNIT UNIT UNIT UNIT UNIT UNIT UNIT                                                                 \
+        "3: .rept " units "\n" UNIT ".endr\n"                                                                          \
         "4: bmi.w 10f\n"                                                                                               \
         "5:\n" SUMS("")                                                                                                \
         CF_ONE_LINE("r0", "r5", s) CF_ONE_LINE("r1", "r5", s) CF_ONE_LINE("r2", "r6", s) CF_ONE_LINE("r3", "r6", s)    \
@@ -111,20 +124,21 @@ CF_SHARED_BODY const int32_t *name(cf_pixel_pair *g, const int32_t *w, int8_t *y
         "adds r6, r6, r7\n"                                                                                            \
         "stmia sp, {r4-r6}\n"                                                                                          \
         "bne.w 2b\n"                                                                                                   \
+        /* the next run */                                                                                             \
         "ldr r4, [lr], #4\n"                                                                                           \
         "cbz r4, 7f\n"                                                                                                 \
-        "ldmia lr!, {r5, r10}\n str r4, [sp, #8]\n str r5, [sp, #12]\n str r10, [sp, #32]\n"                           \
-        "cmp r4, #0\n b.w 2b\n"                                                                                        \
+        "ldmia lr!, {r5, r10}\n str r4, [sp, #8]\n str r5, [sp, #12]\n"                                               \
+        "cmp r4, #0\n bmi.w 14f\n b.w 2b\n"                                                                           \
         "7: mov r0, lr\n"                                                                                              \
-        "add sp, sp, #36\n"                                                                                            \
+        "add sp, sp, #40\n"                                                                                            \
         "pop {r4-r11}\n"                                                                                               \
         "b.w 30f\n"                                                                                                    \
-        /* a detour: eight more units, then half a unit, then the form */                                              \
-        "10: ldr r4, [sp, #24]\n cmp r12, r4\n bmi.w 3b\n"                                                             \
+        /* a detour: the units again, then half a unit, then the form */                                               \
+        "10: ldr r4, [sp, #20]\n cmp r12, r4\n bmi.w 3b\n"                                                            \
         "ldr pc, [sp, #28]\n"                                                                                          \
         "11:\n" TAIL                                                                                                   \
-        "12: ldr r4, [sp, #32]\n cmp r4, #1\n bmi.w 5b\n bne.w 13f\n"                                                  \
-        SUMS(", r7-r9")                                                                                                \
+        "ldr pc, [sp, #32]\n"                                                                                          \
+        "12:\n" SUMS(", r7-r9")                                                                                        \
         CF_TWO_LINES("r0", "r5", "r7", s) CF_TWO_LINES("r1", "r5", "r7", s)                                            \
         CF_TWO_LINES("r2", "r6", "r8", s) CF_TWO_LINES("r3", "r6", "r8", s)                                            \
         "b.w 6b\n"                                                                                                     \
@@ -132,35 +146,31 @@ CF_SHARED_BODY const int32_t *name(cf_pixel_pair *g, const int32_t *w, int8_t *y
         CF_PLAIN("r0", "r5", "r7", "r9") CF_PLAIN("r1", "r5", "r7", "r9")                                              \
         CF_PLAIN("r2", "r6", "r8", "r10") CF_PLAIN("r3", "r6", "r8", "r10")                                            \
         "b.w 6b\n"                                                                                                     \
-        /* the first call: where to enter the units, where x ends, what follows */                                     \
-        "20: ldr r10, [r0, #16]\n"                                                                                     \
-        "add r8, r6, r10, lsl #5\n"                                                                                    \
-        "sub r10, r10, #1\n and r10, r10, #7\n"                                                                        \
-        "mov r7, #" UNIT_BYTES "\n mul r10, r10, r7\n"                                                                 \
-        "adr.w r7, 4b\n sub r7, r7, r10\n orr r7, r7, #1\n"                                                            \
-        "ldr r10, [r0, #20]\n"                                                                                         \
-        "adr.w r9, 12b\n cmp r10, #0\n beq 21f\n adr.w r9, 11b\n"                                                      \
-        "21: orr r9, r9, #1\n"                                                                                         \
-        "stmia r0, {r6-r9}\n"                                                                                          \
+        /* a run with a detour: where its form is, and what comes before it */                                         \
+        "14: ldr r11, [sp, #36]\n"                                                                                     \
+        "adr.w r9, 5b\n cmp r10, #1\n bmi 15f\n adr.w r9, 12b\n beq 15f\n adr.w r9, 13b\n"                            \
+        "15: orr r9, r9, #1\n str r9, [sp, #32]\n"                                                                     \
+        "cmp r11, #0\n beq 16f\n mov r9, r11\n"                                                                       \
+        "16: str r9, [sp, #28]\n"                                                                                      \
+        "cmp r4, #0\n b.w 2b\n"                                                                                        \
+        /* the first call: where to enter the units, half a unit or none */                                            \
+        "20: ldr r4, [r0, #16]\n"                                                                                      \
+        "sub r4, r4, #1\n mov r5, #" units "\n udiv r8, r4, r5\n mls r4, r8, r5, r4\n"                                \
+        "mov r5, #" UNIT_BYTES "\n mul r4, r4, r5\n"                                                                  \
+        "adr.w r8, 4b\n sub r8, r8, r4\n orr r8, r8, #1\n"                                                            \
+        "ldr r11, [r0, #20]\n cmp r11, #0\n beq 21f\n"                                                               \
+        "adr.w r11, 11b\n orr r11, r11, #1\n"                                                                         \
+        "21: stmia r0, {r6-r8, r11}\n"                                                                                 \
         "b.w 1b\n"                                                                                                     \
         "30:\n"                                                                                                        \
         : "+r"(g_), "+r"(w_), "+r"(y0_), "+r"(y1_) : : "r12", "lr", "cc", "memory");                                   \
     return (const int32_t *)g_;                                                                                        \
 }
 /* clang-format on */
-
-CF_PAIRS(cf_pairs_8, "8", CF_HEAD_NARROW, CF_UNIT_NARROW, CF_UNIT_BYTES_NARROW, CF_TAIL_NARROW, CF_SUMS_NARROW)
-CF_PAIRS(cf_pairs_12, "12", CF_HEAD_NARROW, CF_UNIT_NARROW, CF_UNIT_BYTES_NARROW, CF_TAIL_NARROW, CF_SUMS_NARROW)
-CF_PAIRS(cf_pairs_wide_8, "8", CF_HEAD_WIDE, CF_UNIT_WIDE, CF_UNIT_BYTES_WIDE, CF_TAIL_WIDE, CF_SUMS_WIDE)
-CF_PAIRS(cf_pairs_wide_12, "12", CF_HEAD_WIDE, CF_UNIT_WIDE, CF_UNIT_BYTES_WIDE, CF_TAIL_WIDE, CF_SUMS_WIDE)
-
-CF_INLINE const int32_t *cf_pairs(cf_pixel_pair *g, const int32_t *w, int8_t *y0, int8_t *y1, int32_t s, int32_t wide)
-{
-    if (wide) {
-        return s == 12 ? cf_pairs_wide_12(g, w, y0, y1) : cf_pairs_wide_8(g, w, y0, y1);
-    }
-    return s == 12 ? cf_pairs_12(g, w, y0, y1) : cf_pairs_8(g, w, y0, y1);
-}
+#define CF_PAIRS_NARROW(name, s, units)                                                                                \
+    CF_PAIRS_TEXT(name, #s, #units, CF_HEAD_NARROW, CF_UNIT_NARROW, "92", CF_TAIL_NARROW, CF_SUMS_NARROW)
+#define CF_PAIRS_WIDE(name, s, units)                                                                                  \
+    CF_PAIRS_TEXT(name, #s, #units, CF_HEAD_WIDE, CF_UNIT_WIDE, "80", CF_TAIL_WIDE, CF_SUMS_WIDE)
 
 #else
 
@@ -205,7 +215,8 @@ static inline int8_t cf_pair_form(int32_t a, const int32_t *w, int32_t i, int32_
     return (int8_t)cf_ssat8((v + (v >> 31) + w[2 + i]) >> w[4 + i]);
 }
 
-CF_SHARED_BODY const int32_t *cf_pairs(cf_pixel_pair *g, const int32_t *w, int8_t *y0, int8_t *y1, int32_t s, int32_t wide)
+static inline const int32_t *cf_all_pairs(const cf_pixel_pair *g, const int32_t *w, int8_t *y0, int8_t *y1, int32_t s,
+                                          int32_t wide)
 {
     static const int32_t words[3] = {2, 5, 6};
     while (*w != 0) {
@@ -226,6 +237,38 @@ CF_SHARED_BODY const int32_t *cf_pairs(cf_pixel_pair *g, const int32_t *w, int8_
     return w + 1;
 }
 
+#define CF_PAIRS_NARROW(name, s, units)                                                                                \
+    CF_SHARED_BODY const int32_t *name(cf_pixel_pair *g, const int32_t *w, int8_t *y0, int8_t *y1)                     \
+    {                                                                                                                  \
+        return cf_all_pairs(g, w, y0, y1, s, 0);                                                                       \
+    }
+#define CF_PAIRS_WIDE(name, s, units)                                                                                  \
+    CF_SHARED_BODY const int32_t *name(cf_pixel_pair *g, const int32_t *w, int8_t *y0, int8_t *y1)                     \
+    {                                                                                                                  \
+        return cf_all_pairs(g, w, y0, y1, s, 1);                                                                       \
+    }
+
 #endif
+
+/* one body for each shift, kind of weights, and number of units in a row, of which a program has what it uses */
+CF_PAIRS_NARROW(cf_pairs_8, 8, 8)
+CF_PAIRS_NARROW(cf_pairs_12, 12, 8)
+CF_PAIRS_NARROW(cf_pairs_long_8, 8, 18)
+CF_PAIRS_NARROW(cf_pairs_long_12, 12, 18)
+CF_PAIRS_WIDE(cf_pairs_wide_8, 8, 8)
+CF_PAIRS_WIDE(cf_pairs_wide_12, 12, 8)
+
+typedef const int32_t *cf_pairs_function(cf_pixel_pair *g, const int32_t *w, int8_t *y0, int8_t *y1);
+
+enum { CF_TILE_NARROW, CF_TILE_WIDE, CF_TILE_LONG /* narrow, for many values */ };
+
+CF_INLINE cf_pairs_function *cf_pairs_of(int32_t tile, int32_t s)
+{
+    switch (tile) {
+    case CF_TILE_WIDE: return s == 12 ? cf_pairs_wide_12 : cf_pairs_wide_8;
+    case CF_TILE_LONG: return s == 12 ? cf_pairs_long_12 : cf_pairs_long_8;
+    default: return s == 12 ? cf_pairs_12 : cf_pairs_8;
+    }
+}
 
 #endif

@@ -16,6 +16,16 @@ typedef struct {
     int32_t unroll, loops; /* (n - odd) / 4 in two factors, unroll in 0 .. 4 */
 } cf_planes_from;
 
+/* 0, but gcc does not know: it would write the first round of a loop out separately, with all the assembly in it. */
+static inline int32_t cf_planes_first(void)
+{
+    int32_t first = 0;
+#if defined(__GNUC__)
+    __asm__("" : "+r"(first));
+#endif
+    return first;
+}
+
 /* One line of one channel. */
 static __attribute__((noinline, unused)) void cf_plane_line(const int8_t *x, uint32_t *out, int32_t minus,
                                                             const cf_planes_from *from)
@@ -37,8 +47,16 @@ static __attribute__((noinline, unused)) void cf_plane_line(const int8_t *x, uin
 
 #if CF_DSP
 
+/* add a constant of any sign below 2^20 */
+#define CF_PLANES_ADD(reg, v)                                                                                          \
+    ".set cf_v, " v "\n\t"                                                                                             \
+    ".if cf_v < 0\n\t.set cf_v, 0 - cf_v\n\t.if cf_v & 4095\n\tsubw " reg ", " reg ", #(cf_v & 4095)\n\t.endif\n\t"    \
+    ".if cf_v > 4095\n\tsub " reg ", " reg ", #(cf_v & 0xff000)\n\t.endif\n\t"                                         \
+    ".else\n\t.if cf_v & 4095\n\taddw " reg ", " reg ", #(cf_v & 4095)\n\t.endif\n\t"                                  \
+    ".if cf_v > 4095\n\tadd " reg ", " reg ", #(cf_v & 0xff000)\n\t.endif\n\t.endif\n\t"
+
 /* Four elements of four channels, r0-r3: 4 x 4 bytes turned and widened. r8: lanes of -zero point. */
-#define CF_TURN_4                                                                                                      \
+#define CF_PLANES_TURN_4                                                                                               \
     "pkhbt r4, r0, r1, lsl #16\n\tpkhtb r5, r1, r0, asr #16\n\t"                                                       \
     "pkhbt r6, r2, r3, lsl #16\n\tpkhtb r7, r3, r2, asr #16\n\t"                                                       \
     "sxtab16 r0, r8, r4, ror #8\n\tsxtab16 r1, r8, r6, ror #8\n\tstrd r0, r1, [%[out], #%c[bytes]]\n\t"                \
@@ -46,20 +64,22 @@ static __attribute__((noinline, unused)) void cf_plane_line(const int8_t *x, uin
     "sxtab16 r0, r8, r5, ror #8\n\tsxtab16 r1, r8, r7, ror #8\n\tstrd r0, r1, [%[out], #(3 * %c[bytes])]\n\t"          \
     "sxtab16 r2, r8, r4\n\tsxtab16 r3, r8, r6\n\tstrd r2, r3, [%[out]], #8\n\t"
 /* The same for two. */
-#define CF_TURN_2                                                                                                      \
+#define CF_PLANES_TURN_2                                                                                               \
     "pkhbt r4, r0, r1, lsl #16\n\tpkhtb r5, r1, r0, asr #16\n\t"                                                       \
     "sxtab16 r0, r8, r4, ror #8\n\tsxtab16 r1, r8, r5\n\tsxtab16 r2, r8, r5, ror #8\n\tsxtab16 r3, r8, r4\n\t"         \
     "str r0, [%[out], #%c[bytes]]\n\tstr r1, [%[out], #(2 * %c[bytes])]\n\t"                                           \
     "str r2, [%[out], #(3 * %c[bytes])]\n\tstr r3, [%[out]], #4\n\t"
-#define CF_TAKE(reg, i) "ldr " reg ", [%[x], #(" #i " * %c[step])]\n\t"
-#define CF_TAKE_ZERO(reg) "ldr " reg ", [sp]\n\t"
-#define CF_PAST(i) "add %[x], %[x], #(" #i " * %c[step])\n\t"
+#define CF_PLANES_TAKE(reg, i) "ldr " reg ", [%[x], #(" #i " * %c[step])]\n\t"
+#define CF_PLANES_TAKE_2 CF_PLANES_TAKE("r0", 0) CF_PLANES_TAKE("r1", 1)
+#define CF_PLANES_TAKE_3 CF_PLANES_TAKE_2 CF_PLANES_TAKE("r2", 2)
+#define CF_PLANES_TAKE_ZERO(reg) "ldr " reg ", [sp]\n\t"
+#define CF_PLANES_PAST(i) "add %[x], %[x], #(" #i " * %c[step])\n\t"
 
 #endif
 
 /* x: four channels of the first element of the first line; nothing beyond the last element's four is read.
  * zero4: the zero point in each byte; minus: lanes of -zero point. */
-CF_KERNEL void cf_planes_expand(const int8_t *x, uint32_t *out, int32_t lines, int32_t bytes, uint32_t zero4,
+CF_INLINE void cf_planes_expand(const int8_t *x, uint32_t *out, int32_t lines, int32_t bytes, uint32_t zero4,
                                 uint32_t minus, const cf_planes_from *from)
 {
 #if CF_DSP
@@ -72,21 +92,21 @@ CF_KERNEL void cf_planes_expand(const int8_t *x, uint32_t *out, int32_t lines, i
     __asm__ volatile(
         "push {r0, r1}\n"
         "1:\n\t"
-        ".if %c[odd]\n\t" CF_TAKE_ZERO("r0") CF_TAKE("r1", 0) CF_PAST(1) CF_TURN_2 ".endif\n\t"
+        ".if %c[odd]\n\t" CF_PLANES_TAKE_ZERO("r0") CF_PLANES_TAKE("r1", 0) CF_PLANES_PAST(1)
+        CF_PLANES_TURN_2 ".endif\n\t"
         ".if %c[loops] > 1\n\tmov r9, #%c[loops]\n2:\n\t.endif\n\t"
-        ".rept %c[unroll]\n\t" CF_TAKE("r0", 0) CF_TAKE("r1", 1) CF_TAKE("r2", 2) CF_TAKE("r3", 3) CF_PAST(4) CF_TURN_4
-        ".endr\n\t"
+        ".rept %c[unroll]\n\t" CF_PLANES_TAKE_3 CF_PLANES_TAKE("r3", 3) CF_PLANES_PAST(4) CF_PLANES_TURN_4 ".endr\n\t"
         ".if %c[loops] > 1\n\tsubs r9, #1\n\tbne 2b\n\t.endif\n\t"
-        ".if %c[rest] == 3\n\t" CF_TAKE("r0", 0) CF_TAKE("r1", 1) CF_TAKE("r2", 2) CF_TAKE_ZERO("r3") CF_TURN_4
-        ".endif\n\t"
-        ".if %c[rest] == 2\n\t" CF_TAKE("r0", 0) CF_TAKE("r1", 1) CF_TURN_2 ".endif\n\t"
-        ".if %c[rest] == 1\n\t" CF_TAKE("r0", 0) CF_TAKE_ZERO("r1") CF_TURN_2 ".endif\n\t"
-        ".if %c[rest]\n\t" CF_PAST(%c[rest]) ".endif\n\t"
+        ".if %c[rest] == 3\n\t" CF_PLANES_TAKE_3 CF_PLANES_TAKE_ZERO("r3") CF_PLANES_TURN_4 ".endif\n\t"
+        ".if %c[rest] == 2\n\t" CF_PLANES_TAKE_2 CF_PLANES_TURN_2 ".endif\n\t"
+        ".if %c[rest] == 1\n\t" CF_PLANES_TAKE("r0", 0) CF_PLANES_TAKE_ZERO("r1") CF_PLANES_TURN_2 ".endif\n\t"
+        ".if %c[rest]\n\t" CF_PLANES_PAST(%c[rest]) ".endif\n\t"
         "ldr r0, [sp, #4]\n\tadd %[x], r0\n\tadd %[out], #(3 * %c[bytes] + %c[gap])\n\t"
         "subs r10, #1\n\tbne 1b\n\tadd sp, #8\n\t"
         : [x] "+r"(x_), [out] "+r"(out_), "+r"(zero4_), "+r"(next_), "+r"(lines_)
         : "r"(minus_), [step] "i"(from->step), [unroll] "i"(from->unroll), [loops] "i"(from->loops),
-          [rest] "i"((from->n - from->odd) % 4), [odd] "i"(from->odd), [bytes] "i"(bytes), [gap] "i"(bytes - (from->n + from->odd + 1) / 2 * 4)
+          [rest] "i"((from->n - from->odd) % 4), [odd] "i"(from->odd), [bytes] "i"(bytes),
+          [gap] "i"(bytes - (from->n + from->odd + 1) / 2 * 4)
         : "r2", "r3", "r4", "r5", "r6", "r7", "r9", "cc", "memory");
 #else
     (void)zero4;

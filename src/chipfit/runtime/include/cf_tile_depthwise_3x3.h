@@ -13,9 +13,9 @@
 #ifndef CF_TILE_DEPTHWISE_3X3_H
 #define CF_TILE_DEPTHWISE_3X3_H
 
-#include "cf_simd.h"
+#include "cf_tile_depthwise.h"
 
-enum { CF_STEP_BOTH, CF_STEP_FIRST, CF_STEP_SECOND };
+enum { CF_DW3_STEP_BOTH, CF_DW3_STEP_FIRST, CF_DW3_STEP_SECOND };
 
 /* All constant. Outputs of a line: head, lead + chunk * loops steps, tail. */
 typedef struct {
@@ -30,59 +30,54 @@ typedef struct {
 
 #if CF_DSP
 
-/* add a constant of any sign below 2^20 */
-#define CF_ADD(reg, v)                                                                                                 \
-    ".set cf_v, " v "\n\t"                                                                                             \
-    ".if cf_v < 0\n\t.set cf_v, 0 - cf_v\n\t.if cf_v & 4095\n\tsubw " reg ", " reg ", #(cf_v & 4095)\n\t.endif\n\t"    \
-    ".if cf_v > 4095\n\tsub " reg ", " reg ", #(cf_v & 0xff000)\n\t.endif\n\t"                                         \
-    ".else\n\t.if cf_v & 4095\n\taddw " reg ", " reg ", #(cf_v & 4095)\n\t.endif\n\t"                                  \
-    ".if cf_v > 4095\n\tadd " reg ", " reg ", #(cf_v & 0xff000)\n\t.endif\n\t.endif\n\t"
-
 /* cf_i, cf_o: how far the next word and the next output are from x and y */
-#define CF_OUT(acc)                                                                                                    \
+#define CF_DW3_OUT(acc)                                                                                                \
     "smmul " acc ", " acc ", r7\n\tssat " acc ", #8, " acc ", asr %[shift]\n\t"                                        \
-    ".if cf_o > 4095\n\t" CF_ADD("%[y]", "cf_o") ".set cf_o, 0\n\t.endif\n\t"                                           \
+    ".if cf_o > 4095\n\t" CF_PLANES_ADD("%[y]", "cf_o") ".set cf_o, 0\n\t.endif\n\t"                                   \
     "strb " acc ", [%[y], #cf_o]\n\t.set cf_o, cf_o + %c[out_step]\n\t"
 
-#define CF_WORD(l) "ldr r8, [%[x], #(cf_i + " #l " * %c[row])]\n\t"
-#define CF_WORDS(l) "ldrd r8, r9, [%[x], #(cf_i + " #l " * %c[row])]\n\t"
-#define CF_FIRST(acc, from, a, b) "smlad " acc ", r8, " a ", " from "\n\tsmlabt " acc ", r9, " b ", " acc "\n\t"
-#define CF_SECOND(acc, from, a, b) "smlatb " acc ", r8, " a ", " from "\n\tsmlad " acc ", r9, " b ", " acc "\n\t"
-#define CF_SINGLE(acc, from, w) "smlad " acc ", r8, " w ", " from "\n\t"
-#define CF_NEXT ".set cf_i, cf_i + 4\n\t"
+#define CF_DW3_WORD(l) "ldr r8, [%[x], #(cf_i + " #l " * %c[row])]\n\t"
+/* the third line of long lines is too far for an offset */
+#define CF_DW3_WORDS(l)                                                                                                \
+    ".if cf_i + " #l " * %c[row] > 1020\n\tadd r8, %[x], #(" #l " * %c[row])\n\tldrd r8, r9, [r8, #cf_i]\n\t"          \
+    ".else\n\tldrd r8, r9, [%[x], #(cf_i + " #l " * %c[row])]\n\t.endif\n\t"
+#define CF_DW3_FIRST(acc, from, a, b) "smlad " acc ", r8, " a ", " from "\n\tsmlabt " acc ", r9, " b ", " acc "\n\t"
+#define CF_DW3_SECOND(acc, from, a, b) "smlatb " acc ", r8, " a ", " from "\n\tsmlad " acc ", r9, " b ", " acc "\n\t"
+#define CF_DW3_SINGLE(acc, from, w) "smlad " acc ", r8, " w ", " from "\n\t"
+#define CF_DW3_NEXT ".set cf_i, cf_i + 4\n\t"
 
-#define CF_HEAD                                                                                                        \
-    CF_WORD(0) CF_SINGLE("r10", "r6", "r1") CF_WORD(1) CF_SINGLE("r10", "r10", "r3") CF_WORD(2)                        \
-        CF_SINGLE("r10", "r10", "r5") CF_OUT("r10")
-#define CF_TAIL                                                                                                        \
-    CF_WORD(0) CF_SINGLE("r10", "r6", "r0") CF_WORD(1) CF_SINGLE("r10", "r10", "r2") CF_WORD(2)                        \
-        CF_SINGLE("r10", "r10", "r4") CF_OUT("r10")
-#define CF_ONE(take)                                                                                                   \
-    CF_WORDS(0) take("r10", "r6", "r0", "r1") CF_WORDS(1) take("r10", "r10", "r2", "r3") CF_WORDS(2)                   \
-        take("r10", "r10", "r4", "r5") CF_OUT("r10") CF_NEXT
-#define CF_BOTH                                                                                                        \
-    CF_WORDS(0) CF_FIRST("r10", "r6", "r0", "r1") CF_SECOND("r11", "r6", "r0", "r1")                                   \
-    CF_WORDS(1) CF_FIRST("r10", "r10", "r2", "r3") CF_SECOND("r11", "r11", "r2", "r3")                                 \
-    CF_WORDS(2) CF_FIRST("r10", "r10", "r4", "r5") CF_SECOND("r11", "r11", "r4", "r5")                                 \
-    CF_OUT("r10") CF_OUT("r11") CF_NEXT
+#define CF_DW3_HEAD                                                                                                    \
+    CF_DW3_WORD(0) CF_DW3_SINGLE("r10", "r6", "r1") CF_DW3_WORD(1) CF_DW3_SINGLE("r10", "r10", "r3") CF_DW3_WORD(2)    \
+        CF_DW3_SINGLE("r10", "r10", "r5") CF_DW3_OUT("r10")
+#define CF_DW3_TAIL                                                                                                    \
+    CF_DW3_WORD(0) CF_DW3_SINGLE("r10", "r6", "r0") CF_DW3_WORD(1) CF_DW3_SINGLE("r10", "r10", "r2") CF_DW3_WORD(2)    \
+        CF_DW3_SINGLE("r10", "r10", "r4") CF_DW3_OUT("r10")
+#define CF_DW3_ONE(take)                                                                                               \
+    CF_DW3_WORDS(0) take("r10", "r6", "r0", "r1") CF_DW3_WORDS(1) take("r10", "r10", "r2", "r3") CF_DW3_WORDS(2)       \
+        take("r10", "r10", "r4", "r5") CF_DW3_OUT("r10") CF_DW3_NEXT
+#define CF_DW3_BOTH                                                                                                    \
+    CF_DW3_WORDS(0) CF_DW3_FIRST("r10", "r6", "r0", "r1") CF_DW3_SECOND("r11", "r6", "r0", "r1")                       \
+    CF_DW3_WORDS(1) CF_DW3_FIRST("r10", "r10", "r2", "r3") CF_DW3_SECOND("r11", "r11", "r2", "r3")                     \
+    CF_DW3_WORDS(2) CF_DW3_FIRST("r10", "r10", "r4", "r5") CF_DW3_SECOND("r11", "r11", "r4", "r5")                     \
+    CF_DW3_OUT("r10") CF_DW3_OUT("r11") CF_DW3_NEXT
 
 /* All registers are in use: the ends of the loops wait on the stack. r0-r5: weights, r6: start, r7: multiplier,
  * r8, r9: words, r10, r11: sums. */
-#define CF_LINES(one_step)                                                                                             \
+#define CF_DW3_LINES(one_step)                                                                                         \
     __asm__ volatile(                                                                                                  \
         "push {r1, r2}\n\tldm r0, {r0-r7}\n"                                                                           \
         "1:\n\t.set cf_i, 0\n\t.set cf_o, 0\n\t"                                                                       \
-        ".rept %c[head]\n\t" CF_HEAD ".endr\n\t"                                                                       \
+        ".rept %c[head]\n\t" CF_DW3_HEAD ".endr\n\t"                                                                   \
         ".rept %c[lead]\n\t" one_step ".endr\n\t"                                                                      \
-        ".if %c[loops]\n\t" CF_ADD("%[x]", "cf_i") CF_ADD("%[y]", "cf_o")                                              \
+        ".if %c[loops]\n\t" CF_PLANES_ADD("%[x]", "cf_i") CF_PLANES_ADD("%[y]", "cf_o")                                \
         "add r8, %[x], #(4 * %c[loops] * %c[chunk])\n\tstr r8, [sp, #4]\n"                                             \
         "2:\n\t.set cf_i, 0\n\t.set cf_o, 0\n\t"                                                                       \
-        ".rept %c[chunk]\n\t" one_step ".endr\n\t" CF_ADD("%[x]", "cf_i") CF_ADD("%[y]", "cf_o")                       \
+        ".rept %c[chunk]\n\t" one_step ".endr\n\t" CF_PLANES_ADD("%[x]", "cf_i") CF_PLANES_ADD("%[y]", "cf_o")         \
         ".set cf_i, 0\n\t.set cf_o, 0\n\tldr r8, [sp, #4]\n\tcmp %[x], r8\n\tbne 2b\n\t.endif\n\t"                     \
-        ".rept %c[tail]\n\t" CF_TAIL ".endr\n\t"                                                                       \
-        CF_ADD("%[x]", "%c[x_next]") CF_ADD("%[y]", "cf_o + %c[y_next]")                                               \
+        ".rept %c[tail]\n\t" CF_DW3_TAIL ".endr\n\t"                                                                   \
+        CF_PLANES_ADD("%[x]", "%c[x_next]") CF_PLANES_ADD("%[y]", "cf_o + %c[y_next]")                                 \
         "ldr r8, [sp]\n\tcmp %[x], r8\n\tbne 1b\n\tadd sp, #8\n\t"                                                     \
-        : [x] "+r"(x_), [y] "+r"(y_), "+r"(table_), "+r"(end_), "=r"(slot_)                                              \
+        : [x] "+r"(x_), [y] "+r"(y_), "+r"(table_), "+r"(end_), "=r"(slot_)                                            \
         : [head] "i"(p->head), [tail] "i"(p->tail), [lead] "i"(p->lead), [chunk] "i"(p->chunk), [loops] "i"(p->loops), \
           [row] "i"(p->row), [out_step] "i"(p->out_step), [shift] "i"(p->shift),                                       \
           [x_next] "i"(p->next - (p->loops ? 4 * (p->lead + p->loops * p->chunk) : 0)),                                \
@@ -93,7 +88,7 @@ typedef struct {
 
 /* x: the first line of the plane under the first output line; table: of each kernel row (w0, w1), (w1, w2), then start
  * and multiplier: y = saturate8((sum * multiplier >> 32) >> shift). Each step reads its words before it writes. */
-CF_KERNEL void cf_depthwise_lines_3x3(const uint32_t *x, const int32_t *table, int8_t *y, int32_t lines,
+CF_INLINE void cf_depthwise_lines_3x3(const uint32_t *x, const int32_t *table, int8_t *y, int32_t lines,
                                       const cf_lines_3x3 *p)
 {
 #if CF_DSP
@@ -102,12 +97,12 @@ CF_KERNEL void cf_depthwise_lines_3x3(const uint32_t *x, const int32_t *table, i
     register int32_t slot_ __asm__("r2");
     register const uint32_t *x_ __asm__("r12") = x; /* what is left: gcc does not find it alone */
     register int8_t *y_ __asm__("lr") = y;
-    if (p->step == CF_STEP_BOTH) {
-        CF_LINES(CF_BOTH);
-    } else if (p->step == CF_STEP_FIRST) {
-        CF_LINES(CF_ONE(CF_FIRST));
+    if (p->step == CF_DW3_STEP_BOTH) {
+        CF_DW3_LINES(CF_DW3_BOTH);
+    } else if (p->step == CF_DW3_STEP_FIRST) {
+        CF_DW3_LINES(CF_DW3_ONE(CF_DW3_FIRST));
     } else {
-        CF_LINES(CF_ONE(CF_SECOND));
+        CF_DW3_LINES(CF_DW3_ONE(CF_DW3_SECOND));
     }
 #else
     const int32_t steps = p->lead + p->chunk * p->loops;
@@ -128,11 +123,11 @@ CF_KERNEL void cf_depthwise_lines_3x3(const uint32_t *x, const int32_t *table, i
                     second = cf_smlad(words[1], w12, cf_smlatb(words[0], w01, second));
                 }
             }
-            if (i < 0 || i == steps || p->step != CF_STEP_SECOND) {
+            if (i < 0 || i == steps || p->step != CF_DW3_STEP_SECOND) {
                 *out = (int8_t)cf_ssat8(cf_smmul(first, table[7]) >> p->shift);
                 out += p->out_step;
             }
-            if (i >= 0 && i < steps && p->step != CF_STEP_FIRST) {
+            if (i >= 0 && i < steps && p->step != CF_DW3_STEP_FIRST) {
                 *out = (int8_t)cf_ssat8(cf_smmul(second, table[7]) >> p->shift);
                 out += p->out_step;
             }

@@ -10,7 +10,7 @@ CF_KERNEL void cf_conv2d_s8_dsp(const int8_t *x,   /* (n, in_h, in_w, in_c) */
                                 void *scratch,     /* two windows as int16; one as int8 where windows reach outside */
                                 const cf_conv2d_dsp_params *p)
 {
-    cf_conv2d_dsp(x, w, y, (int32_t *)scratch, p, 0);
+    cf_conv2d_dsp(x, w, y, (int32_t *)scratch, CF_TILE_NARROW, p);
 }
 
 #endif

@@ -6,52 +6,29 @@
 
 #include "cf_strip.h"
 
-typedef struct {
-    int32_t a0, a1, a2, a3, b0, b1, b2, b3;
-} cf_sums_4x2;
-
-/* four pixels of the strip times the filters a and b */
-static inline void cf_tile_4x2(const int8_t *strip, const int8_t *a, const int8_t *b, int32_t taps, cf_sums_4x2 *sums)
+/* four pixels of the strip times the filters wa and wb */
+static inline void cf_tile_4x2(const int8_t *strip, const int8_t *wa, const int8_t *wb, int32_t taps, cf_four *a,
+                               cf_four *b)
 {
-    cf_sums_4x2 s = {0, 0, 0, 0, 0, 0, 0, 0};
+    cf_four sa = {0, 0, 0, 0}, sb = {0, 0, 0, 0};
     for (int32_t k = 0; k < taps; k += 4, strip += 16) {
         for (int i = 0; i < 4; i++) {
             const int32_t x0 = strip[4 * i], x1 = strip[4 * i + 1], x2 = strip[4 * i + 2], x3 = strip[4 * i + 3];
-            const int32_t wa = *a++, wb = *b++;
-            s.a0 += x0 * wa;
-            s.a1 += x1 * wa;
-            s.a2 += x2 * wa;
-            s.a3 += x3 * wa;
-            s.b0 += x0 * wb;
-            s.b1 += x1 * wb;
-            s.b2 += x2 * wb;
-            s.b3 += x3 * wb;
-            CF_IN_ORDER_4(s.a0, s.a1, s.a2, s.a3);
-            CF_IN_ORDER_4(s.b0, s.b1, s.b2, s.b3);
+            const int32_t wa_k = *wa++, wb_k = *wb++;
+            sa.v0 += x0 * wa_k;
+            sa.v1 += x1 * wa_k;
+            sa.v2 += x2 * wa_k;
+            sa.v3 += x3 * wa_k;
+            sb.v0 += x0 * wb_k;
+            sb.v1 += x1 * wb_k;
+            sb.v2 += x2 * wb_k;
+            sb.v3 += x3 * wb_k;
+            CF_IN_ORDER_4(sa.v0, sa.v1, sa.v2, sa.v3);
+            CF_IN_ORDER_4(sb.v0, sb.v1, sb.v2, sb.v3);
         }
     }
-    *sums = s;
-}
-
-/* one channel of up to four pixels */
-static inline const int32_t *cf_store_high(int32_t s0, int32_t s1, int32_t s2, int32_t s3, int8_t *y, int32_t step,
-                                           int32_t count, const int32_t *numbers, const cf_finish *f)
-{
-    cf_finish_channel n;
-    numbers = cf_finish_load(&n, numbers, f);
-    const int32_t v0 = cf_finish_high(s0, &n, f), v1 = cf_finish_high(s1, &n, f);
-    const int32_t v2 = cf_finish_high(s2, &n, f), v3 = cf_finish_high(s3, &n, f);
-    y[0] = (int8_t)v0;
-    if (count > 1) {
-        y[step] = (int8_t)v1;
-    }
-    if (count > 2) {
-        y[2 * step] = (int8_t)v2;
-    }
-    if (count > 3) {
-        y[3 * step] = (int8_t)v3;
-    }
-    return numbers;
+    *a = sa;
+    *b = sb;
 }
 
 CF_SHARED_BODY void cf_conv2d_scalar_body(const int8_t *x, const int8_t *w, const int32_t *numbers, int8_t *strip,
@@ -69,12 +46,14 @@ CF_SHARED_BODY void cf_conv2d_scalar_body(const int8_t *x, const int8_t *w, cons
             cf_strip_fill(x, &pixel, left, strip, p, 0);
             for (int32_t oc = 0; oc < out_c; oc += 2) {
                 const int is_pair = oc + 1 < out_c;
-                cf_sums_4x2 s;
-                cf_tile_4x2(strip, wp, wp + (is_pair ? taps : 0), taps, &s);
+                cf_four a, b;
+                cf_tile_4x2(strip, wp, wp + (is_pair ? taps : 0), taps, &a, &b);
                 wp += 2 * taps;
-                next = cf_store_high(s.a0, s.a1, s.a2, s.a3, y + oc, out_c, left, next, &f);
+                next = cf_finish_high(&a, next, &f);
+                cf_finish_store(&a, y + oc, out_c, left);
                 if (is_pair) {
-                    next = cf_store_high(s.b0, s.b1, s.b2, s.b3, y + oc + 1, out_c, left, next, &f);
+                    next = cf_finish_high(&b, next, &f);
+                    cf_finish_store(&b, y + oc + 1, out_c, left);
                 }
             }
             y += (left < 4 ? left : 4) * out_c;

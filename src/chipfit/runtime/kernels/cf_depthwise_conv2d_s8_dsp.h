@@ -28,7 +28,7 @@ typedef struct {
     cf_lines_any tile;
 } cf_depthwise_conv2d_s8_dsp_params;
 
-CF_KERNEL void cf_depthwise_conv2d_s8_dsp(const int8_t *x,      /* (n, h, w, channels) */
+CF_INLINE void cf_depthwise_conv2d_s8_dsp(const int8_t *x,      /* (n, h, w, channels) */
                                           const int32_t *table, /* zero point in each byte, lanes of -zero point, then
                                                                    the streams of the output channels; where a
                                                                    multiplier is 0, the start says where in the table
@@ -42,7 +42,7 @@ CF_KERNEL void cf_depthwise_conv2d_s8_dsp(const int8_t *x,      /* (n, h, w, cha
     CF_ROLLED
     for (int32_t n = 0; n < p->n; n++, x += p->image, y += p->out_image) {
         CF_ROLLED
-        for (int32_t first = 0; first < p->out_lines; first += p->band) {
+        for (int32_t first = cf_planes_first(); first < p->out_lines; first += p->band) {
             const int32_t out_lines = first + p->band > p->out_lines ? p->out_lines - first : p->band;
             const int32_t all = (out_lines - 1) * p->stride + p->span, top = first * p->stride - p->pad;
             const int32_t begin = top < 0 ? -top : 0, end = top + all > p->lines ? p->lines - top : all;

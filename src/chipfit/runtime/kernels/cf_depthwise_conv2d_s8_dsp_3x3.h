@@ -26,7 +26,7 @@ static __attribute__((noinline, unused)) void cf_depthwise_exact_3x3(const int16
                                                                      const int32_t *exact, int8_t *y, int32_t lines,
                                                                      const cf_depthwise_conv2d_s8_dsp_3x3_params *p)
 {
-    const int32_t pad = p->tile.head, stride = p->tile.step == CF_STEP_BOTH ? 1 : 2;
+    const int32_t pad = p->tile.head, stride = p->tile.step == CF_DW3_STEP_BOTH ? 1 : 2;
     for (int32_t l = 0; l < lines; l++, x += p->tile.next / 2, y += p->tile.out_line) {
         for (int32_t i = 0; i < p->tile.out_n; i++) {
             int32_t acc = exact[0];
@@ -46,7 +46,7 @@ static __attribute__((noinline, unused)) void cf_depthwise_exact_3x3(const int16
     }
 }
 
-CF_KERNEL void cf_depthwise_conv2d_s8_dsp_3x3(const int8_t *x,      /* (n, h, w, channels) */
+CF_INLINE void cf_depthwise_conv2d_s8_dsp_3x3(const int8_t *x,      /* (n, h, w, channels) */
                                               const int32_t *table, /* zero point in each byte, lanes of -zero point,
                                                                        then per channel: of each kernel row (w0, w1),
                                                                        (w1, w2), then start, multiplier; or where the
@@ -60,7 +60,7 @@ CF_KERNEL void cf_depthwise_conv2d_s8_dsp_3x3(const int8_t *x,      /* (n, h, w,
     CF_ROLLED
     for (int32_t n = 0; n < p->n; n++, x += p->image, y += p->out_image) {
         CF_ROLLED
-        for (int32_t first = 0; first < p->out_lines; first += p->band) {
+        for (int32_t first = cf_planes_first(); first < p->out_lines; first += p->band) {
             const int32_t out_lines = first + p->band > p->out_lines ? p->out_lines - first : p->band;
             const int32_t all = (out_lines - 1) * p->stride + 3, top = first * p->stride - p->pad;
             const int32_t before = top < 0 ? -top : 0;
