@@ -51,7 +51,8 @@ def compile_graph(
     target = load_board(board) if isinstance(board, str) else board
     if optimize not in GOALS:
         raise ChipfitError("U001", f"'{optimize}' is no goal", f"one of {', '.join(GOALS)}")
-    program = lower(graph, target.core.features, weight_flash=_weight_flash(target) if optimize == "speed" else None)
+    weight_flash = _weight_flash(target) if optimize == "speed" else None
+    program = lower(graph, target.core.features, weight_flash=weight_flash, shared=optimize == "size")
     _check_memory(program, target, stack_bytes)
     path = folder or Path(f"{program.name}-{target.name}")
     files = source_files(program, "host" if target.is_host else "main")

@@ -53,9 +53,7 @@ def test_two_models_and_two_instances(project: Path) -> None:
     model, real = chipfit.load(model_path("int8")), chipfit.load(model_path("float32"))
     black, white = (int(model.run(np.full((1, 8, 8, 1), v, np.int8))[0][0, 0]) for v in (-128, 127))
     p = real.run(np.ones((1, 8, 8, 1), np.float32))[0][0, 0]
-    assert (
-        built_and_run(project, "two") == f"black 0: {black}, white 0: {white}, white 0 on real numbers: {p:.3f}\n"
-    )
+    assert built_and_run(project, "two") == f"black 0: {black}, white 0: {white}, white 0 on real numbers: {p:.3f}\n"
 
 
 def test_every_macro_is_there(project: Path) -> None:

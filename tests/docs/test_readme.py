@@ -1,4 +1,4 @@
-"""README.md: its commands run and print what it shows, its lists are current, its Python runs, its links lead somewhere."""
+"""README.md: its commands print what it shows, its lists are current, its Python runs, its links lead somewhere."""
 
 from __future__ import annotations
 

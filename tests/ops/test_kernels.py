@@ -29,12 +29,17 @@ def test_samples_cover_every_kernel(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPS)
 def test_kernels_on_host(name: str, tmp_path: Path) -> None:
-    cases = bundle.make_cases(nodes_of(name), bundle.ALL_FEATURES, seed=1, draws=3)
-    source = tmp_path / "bundle.c"
-    source.write_text(bundle.bundle_source(cases))
-    library = HostLibrary(build_host_library([source], bundle.include_dirs(), tmp_path / "bundle.so"))
-    wrong = [text for case in cases if (text := run_case(library, case)) is not None]
+    wrong = wrong_on_host(name, bundle.ALL_FEATURES, tmp_path)
     assert not wrong, "\n".join(wrong[:5])
+
+
+def wrong_on_host(name: str, features: frozenset[str], folder: Path) -> list[str]:
+    """What the kernels that a core with these features can run get wrong on this computer."""
+    cases = bundle.make_cases(nodes_of(name), features, seed=1, draws=3)
+    source = folder / "bundle.c"
+    source.write_text(bundle.bundle_source(cases))
+    library = HostLibrary(build_host_library([source], bundle.include_dirs(), folder / "bundle.so"))
+    return [text for case in cases if (text := run_case(library, case)) is not None]
 
 
 def run_case(library: HostLibrary, case: bundle.Case) -> str | None:

@@ -395,3 +395,17 @@ def test_float_layers_are_left_alone() -> None:
     report = ALL.run(net.done(y))
     assert report.changes == []
     assert report.missed == []
+
+
+def test_sums_that_wrap_around_are_unknown() -> None:
+    """A multiplier of 2**20 wraps sums around: both extremes give -128, but what lies between them does not."""
+    net, x = Layers.start(29, 1, 16, 16, 1)
+    x.type = TensorType(x.shape, DType.INT8, Quant.per_tensor(1.0, 0))
+    w = Value("w", TensorType((4, 1, 1, 1), DType.INT8, Quant.per_tensor(2.0**19)), np.full((4, 1, 1, 1), 100, np.int8))
+    b = Value("b", TensorType((4,), DType.INT32, Quant.per_tensor(2.0**19)), np.full(4, 14900, np.int32))
+    y = net.add(Conv2D(), x, w, b, quant=Quant.per_tensor(1.0, 0))
+    graph = net.done(net.conv(y, 2))
+    elements = trace(graph, inputs_for(graph))[y]
+    assert (elements.min(), elements.max()) == (-128, 127)
+    assert shrink(graph) == []
+    assert channels(graph) == [4, 2]

@@ -18,7 +18,7 @@ ALIGNMENT = 4
 
 @dataclass(frozen=True)
 class ConstArray:
-    """A constant in flash. ``role``: ``weights`` (it came with the model) or ``table`` (made by the compiler)."""
+    """A constant in flash. ``role``: ``weights`` (the model's numbers) or ``table`` (what kernels need besides)."""
 
     symbol: str
     data: Array
@@ -69,10 +69,18 @@ def scratch_sizes(calls: Iterable[Call]) -> list[int]:
     return [-(-arg.nbytes // ALIGNMENT) * ALIGNMENT for call in calls for arg in call.args if isinstance(arg, Scratch)]
 
 
-def lower(graph: Graph, features: frozenset[str], name: str | None = None, weight_flash: int | None = None) -> Program:
+def lower(
+    graph: Graph,
+    features: frozenset[str],
+    name: str | None = None,
+    *,
+    weight_flash: int | None = None,
+    shared: bool = False,
+) -> Program:
     """Choose a kernel for every node and plan the memory, for a core with these features.
 
-    ``weight_flash``: bytes that all weights may take; None: one byte per weight stays one byte.
+    ``weight_flash``: bytes that all weights may take; None: one byte per weight stays one byte. ``shared``: only
+    kernels whose body all layers can share.
     Raises ChipfitError O002 for a node without a kernel.
     """
     if not graph.inputs:
@@ -80,7 +88,7 @@ def lower(graph: Graph, features: frozenset[str], name: str | None = None, weigh
     views = find_views(graph)
     order = [n for n in schedule(graph) if not (n.outputs and n.outputs[0] in views)]
     widths = weight_widths(order, features, weight_flash)
-    choices = [op_of(node).choose(node, features, width) for node, width in zip(order, widths, strict=True)]
+    choices = [op_of(node).choose(node, features, width, shared) for node, width in zip(order, widths, strict=True)]
     return assemble(graph, order, choices, identifier(name or graph.name), views)
 
 

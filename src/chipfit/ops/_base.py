@@ -34,7 +34,11 @@ class Port:
 
 @dataclass(frozen=True)
 class Const:
-    """An argument that points at a table made at compile time. ``role``: ``weights`` or ``table`` (for the report)."""
+    """An argument that points at constants made at compile time.
+
+    ``role``, for the report: ``weights`` (the model's own numbers in another form: packed weights, biases, a multiplier
+    for each channel) or ``table`` (what the kernel needs besides: lookups, indices).
+    """
 
     name: str
     data: Array
@@ -83,6 +87,7 @@ class Kernel:
     ``needs`` are core features (``dsp``, ``fpu`` ...). ``when`` returns True, or the reason why it cannot be used.
     ``call`` builds the arguments if they differ from the op's own. ``weight_bytes``: flash per weight, about.
     ``per_mac``: instructions per multiply-accumulate, about (measured on typical layers): what wider weights buy.
+    ``shareable``: whether one body can serve layers of different shapes; not so where shapes are in its instructions.
     """
 
     name: str
@@ -92,6 +97,7 @@ class Kernel:
     call: Callable[[Node], Call | list[Call]] | None = None
     weight_bytes: float = 1.0
     per_mac: float | None = None
+    shareable: bool = True
 
     def matches(self, node: Node) -> bool:
         if self.types is None:
@@ -100,8 +106,15 @@ class Kernel:
         last = node.outputs[0] if node.outputs else first
         return (first.dtype.value, last.dtype.value) == self.types
 
-    def reason_against(self, node: Node, features: frozenset[str], weight_bytes: float) -> str | None:
-        """Why this kernel cannot run this node on a core with these features; None if it can."""
+    def reason_against(
+        self, node: Node, features: frozenset[str], weight_bytes: float = NARROW, shared: bool = False
+    ) -> str | None:
+        """Why this kernel cannot run this node on a core with these features; None if it can.
+
+        ``weight_bytes``: flash that a weight may take; ``shared``: all layers are to share its body.
+        """
+        if shared and not self.shareable:
+            return "its body is made for one shape and cannot be shared"
         if self.weight_bytes > weight_bytes:
             return f"its weights take {self.weight_bytes:g} bytes each"
         missing = self.needs - features
@@ -169,15 +182,17 @@ class Op(OpBase):
         """Kernels for the node's element types, the preferred one first."""
         return [k for k in self.kernels if k.matches(node)]
 
-    def choose(self, node: Node, features: frozenset[str], weight_bytes: float = NARROW) -> Choice:
-        """The first candidate that a core with these features can run with at most that much flash per weight.
+    def choose(
+        self, node: Node, features: frozenset[str], weight_bytes: float = NARROW, shared: bool = False
+    ) -> Choice:
+        """The first candidate that a core with these features can run, under the demands of ``reason_against``.
 
         Raises ChipfitError O002 if there is none.
         """
         rejected: list[tuple[str, str]] = []
         chosen: Kernel | None = None
         for kernel in self.candidates(node):
-            reason = kernel.reason_against(node, features, weight_bytes)
+            reason = kernel.reason_against(node, features, weight_bytes, shared)
             if reason is None and chosen is None:
                 chosen = kernel
             else:

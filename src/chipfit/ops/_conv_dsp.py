@@ -215,7 +215,7 @@ def _stream(w: Int, pairs: list[Pair], wide: bool, in_one_go: int) -> Array:
     stream = _runs(pairs[:count], units[:count], wide, has_rest) if count else []
     if single:
         stream += _runs(pairs[count:], units[count:], wide, has_rest)
-    return np.array([_wrapped(word) for word in stream], np.int32)
+    return np.array(stream, np.int64).astype(np.int32)  # the low 32 bits: sums in the kernel wrap likewise
 
 
 def _runs(pairs: list[Pair], units: list[list[int]], wide: bool, has_rest: bool) -> list[int]:
@@ -228,7 +228,3 @@ def _runs(pairs: list[Pair], units: list[list[int]], wide: bool, has_rest: bool)
             stream += [c_a, c_b, *weights, *after] if wide else [c_a, *weights, c_b, *after]
     return [*stream, 0]
 
-
-def _wrapped(word: int) -> int:
-    """The low 32 bits as a signed number: sums in the kernel wrap likewise."""
-    return ((word + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)

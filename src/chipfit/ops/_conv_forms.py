@@ -133,7 +133,7 @@ def pairs_of(stairs: tuple[Staircase, ...], start: list[int]) -> tuple[int, list
         cost = sum(_COST[pair.form] for pair in pairs)
         if best is None or cost < least:
             best, least = (s, pairs), cost
-        if least == _COST[LINE] * len(pairs):
+        if all(pair.form != PLAIN for pair in pairs):
             break
     assert best is not None
     return best

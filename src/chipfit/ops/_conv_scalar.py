@@ -36,7 +36,7 @@ def conv_scalar_call(node: Node, high_multiply: bool) -> Call:
     args = [
         Port("x"),
         Const("w", padded_rows(filters, taps), "weights"),
-        Const("numbers", finish.numbers),
+        Const("numbers", finish.numbers, "weights"),
         Scratch(4 * taps * (1 if high_multiply else 4)),
         Port("y"),
     ]

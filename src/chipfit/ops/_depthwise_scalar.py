@@ -94,7 +94,7 @@ def depthwise_scalar_call(node: Node, high_multiply: bool) -> Call:
     args = [
         Port("x"),
         Const("w", filters, "weights"),
-        Const("numbers", finish.numbers),
+        Const("numbers", finish.numbers, "weights"),
         Const("offsets", plane.offsets().reshape(-1).astype(np.int16)),
         Scratch(_TAP_BYTES * filters.shape[1]),
         Scratch(plane.nbytes(plane.band)),

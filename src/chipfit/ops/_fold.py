@@ -14,7 +14,7 @@ weights that are stored multiplied by it, which gives ``c`` fraction bits to pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +22,15 @@ import numpy.typing as npt
 
 Int = npt.NDArray[np.int64]
 
-_TRIES = 64
-"""Multipliers around the exact one that are tried first, to each side."""
+_STEPS = (1, 128, 16, 2, 1)
+"""Distances at which multipliers are tried, eight to each side of the best so far, which at first is the exact one.
 
-_MORE_TRIES = 1024
-"""Tried where those fail: a slope that is slightly off can still have every step in its place."""
+A slope that is slightly off can still have every step in its place. How much room is left for ``c`` is a concave
+function of ``1 / m`` but for rounding, so that it suffices to close in on the best multiplier.
+"""
+
+_MARGIN = 8 * sum(_STEPS)
+"""The farthest that a multiplier can be from the exact one."""
 
 _LIMIT = 1 << 31
 
@@ -77,9 +81,9 @@ class TwoLines:
 
 
 def common_shift(scales: list[float], k: int) -> int:
-    """The largest ``s`` with which every channel's multiplier fits 31 bits; negative if there is none."""
+    """The largest ``s`` up to 22 with which every channel's multiplier fits 31 bits; negative if there is none."""
     s = -1
-    while max(scales) * 2.0 ** (32 + s + 1) / k < _LIMIT - _TRIES - 1 and s < 24:
+    while max(scales) * 2.0 ** (32 + s + 1) / k < _LIMIT - _MARGIN - 1 and s < 22:
         s += 1
     return s
 
@@ -94,13 +98,19 @@ def _provable(channel: Staircase, k: int) -> bool:
     )
 
 
-def _multipliers(channel: Staircase, k: int, s: int, tries: int) -> Iterator[Int]:
-    """Candidates in groups, the exact one and its neighbours first, then outwards."""
-    exact = round(channel.scale * 2.0 ** (32 + s) / k)
-    offsets = np.array(sorted(range(-tries, tries + 1), key=abs), np.int64)
-    for group in np.split(offsets, [5, 25, 2 * _TRIES + 1]):
-        candidates = exact + group
-        yield candidates[(candidates > 0) & (candidates < _LIMIT)]
+def _search(room: Callable[[Int], Int], channel: Staircase, k: int, s: int) -> int | None:
+    """A multiplier with room for ``c`` (0: for one number), or None."""
+    best = round(channel.scale * 2.0 ** (32 + s) / k)
+    for step in _STEPS:
+        m = best + step * np.arange(-8, 9)
+        m = m[(m > 0) & (m < _LIMIT)]
+        if not len(m):
+            return None
+        left = room(m)
+        best = int(m[np.argmax(left)])
+        if left.max() >= 0:
+            return best
+    return None
 
 
 def _interval(m: Int, level: Int, t: Int, k: int, low_acc: int, high_acc: int) -> tuple[Int, Int]:
@@ -118,12 +128,6 @@ def _interval(m: Int, level: Int, t: Int, k: int, low_acc: int, high_acc: int) -
     return least, most
 
 
-def _pick(least: Int, most: Int) -> int | None:
-    """The index of the first candidate with a non-empty interval."""
-    good = np.flatnonzero(least <= most)
-    return int(good[0]) if len(good) else None
-
-
 def _middle(least: int, most: int) -> int:
     """A number inside an interval whose unbounded sides are far away."""
     far = 1 << 39
@@ -136,18 +140,25 @@ def _middle(least: int, most: int) -> int:
 
 def fold_line(channel: Staircase, k: int, s: int) -> Line | None:
     """The one-line form of a channel, or None if no multiplier near the exact one has a constant that fits."""
-    if not _provable(channel, k):
+    values, t = channel.steps() if _provable(channel, k) else (None, None)
+    if values is None or t is None or _is_two_sided(channel, values, t):
         return None
-    values, t = channel.steps()
+
+    def interval(m: Int) -> tuple[Int, Int]:
+        return _interval(m, values << (32 + s), t, k, channel.acc_min, channel.acc_max)
+
+    found = _search(lambda m: np.subtract(*interval(m)[::-1]), channel, k, s)
+    if found is None:
+        return None
+    least, most = interval(np.array([found]))
+    line = Line(found, _middle(int(least[0]), int(most[0])))
+    return line if _fits(channel, k, line.c) else None
+
+
+def _is_two_sided(channel: Staircase, values: Int, t: Int) -> bool:
+    """Whether so many steps are seen on both sides of zero that no line has them all: the sides lie 1 to 2 apart."""
     seen = (t > channel.acc_min) & (t <= channel.acc_max)
-    is_one_sided = not ((seen & (values > channel.zero)).any() and (seen & (values <= channel.zero)).any())
-    for m in _multipliers(channel, k, s, _MORE_TRIES if is_one_sided else _TRIES):
-        least, most = _interval(m, values << (32 + s), t, k, channel.acc_min, channel.acc_max)
-        found = _pick(least, most)
-        if found is not None:
-            line = Line(int(m[found]), _middle(int(least[found]), int(most[found])))
-            return line if _fits(channel, k, line.c) else None
-    return None
+    return min(int((seen & (values > channel.zero)).sum()), int((seen & (values <= channel.zero)).sum())) > 2
 
 
 def _fits(channel: Staircase, k: int, *constants: int) -> bool:
@@ -165,13 +176,19 @@ def fold_two_lines(channel: Staircase, k: int, s: int) -> TwoLines | None:
         return None
     values, t = channel.steps()
     level = (values << (32 + s)) - (two_lines_rounding(channel.zero, s) << 32)
-    for m in _multipliers(channel, k, s, _MORE_TRIES):
+
+    def above(m: Int) -> tuple[Int, Int]:
         least, most = _interval(m, level, t, k, max(channel.acc_min, 0), channel.acc_max)
-        least, most = np.maximum(least, 0), np.minimum(most, k - 1)
-        below_least, below_most = _interval(m, level, t, k, channel.acc_min, min(channel.acc_max, -1))
-        found = _pick(np.where(below_least <= below_most, least, k), most)
-        if found is not None:
-            above = _middle(int(least[found]), int(most[found]))
-            below = _middle(int(below_least[found]), int(below_most[found]))
-            return TwoLines(int(m[found]), above, above - below) if _fits(channel, k, above, below) else None
-    return None
+        return np.maximum(least, 0), np.minimum(most, k - 1)
+
+    def below(m: Int) -> tuple[Int, Int]:
+        return _interval(m, level, t, k, channel.acc_min, min(channel.acc_max, -1))
+
+    def room(m: Int) -> Int:
+        return np.minimum(*(most - least for least, most in (above(m), below(m))))
+
+    found = _search(room, channel, k, s)
+    if found is None:
+        return None
+    c, c_below = (_middle(int(least[0]), int(most[0])) for least, most in (side(np.array([found])) for side in (above, below)))
+    return TwoLines(found, c, c - c_below) if _fits(channel, k, c, c_below) else None

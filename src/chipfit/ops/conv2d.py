@@ -27,6 +27,7 @@ from chipfit.ops._base import (
 from chipfit.ops._checks import require_weight_scales
 from chipfit.ops._conv_dsp import conv_direct_call, conv_direct_reason, conv_dsp_call, conv_dsp_reason
 from chipfit.ops._conv_scalar import conv_scalar_call, conv_scalar_reason
+from chipfit.ops._conv_winograd import F23, F43, winograd_call, winograd_reason
 from chipfit.ops._window import (
     Pads,
     output_multipliers,
@@ -57,6 +58,24 @@ class Conv2D(Op):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel(
+            "cf_conv2d_s8_dsp_f43",
+            for_types("int8"),
+            needs=frozenset({"dsp"}),
+            when=lambda node: winograd_reason(node, F43),
+            call=lambda node: winograd_call(node, F43),
+            weight_bytes=4.2,
+            per_mac=0.42,
+        ),
+        Kernel(
+            "cf_conv2d_s8_dsp_f23",
+            for_types("int8"),
+            needs=frozenset({"dsp"}),
+            when=lambda node: winograd_reason(node, F23),
+            call=lambda node: winograd_call(node, F23),
+            weight_bytes=2.8,
+            per_mac=0.5,
+        ),
+        Kernel(
             "cf_conv2d_s8_dsp_wide",
             for_types("int8"),
             needs=frozenset({"dsp"}),
@@ -72,6 +91,7 @@ class Conv2D(Op):
             when=conv_direct_reason,
             call=conv_direct_call,
             per_mac=0.78,
+            shareable=False,
         ),
         Kernel(
             "cf_conv2d_s8_dsp",
@@ -177,7 +197,7 @@ class Conv2D(Op):
         m, shift = output_multipliers(x, w, y, y.shape[3])
         low_q, high_q = activation_range(self.act, y.dtype, y.q)
         quant = {"in_zero": x.q.zp, "out_zero": y.q.zp, "act_min": low_q, "act_max": high_q}
-        tables = [Const("m", m), Const("shift", shift.astype(np.int8))]
+        tables = [Const("m", m, "weights"), Const("shift", shift.astype(np.int8), "weights")]
         return Call([Port("x"), Port("w"), Port("b"), *tables, Port("y")], {**params, **quant})
 
     @classmethod
@@ -190,6 +210,7 @@ class Conv2D(Op):
             ((1, 4, 4, 6), (4, 3, 3, 3), Conv2D(pad=(1, 1, 1, 1))),
             ((1, 11, 3, 1), (7, 10, 4, 1), Conv2D(stride=(2, 2), pad=(4, 1, 5, 2), act="relu_n1_to_1")),
             ((1, 3, 13, 16), (17, 1, 1, 16), Conv2D(stride=(1, 3))),
+            ((2, 5, 8, 4), (6, 3, 3, 4), Conv2D(pad=(1, 1, 1, 1), act="relu")),
         ]
         for x_shape, w_shape, op in cases:
             yield _int8_sample(rng, op, x_shape, w_shape)

@@ -39,14 +39,29 @@ class DepthwiseConv2D(Op):
     act: Activation = "none"
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
-        Kernel("cf_depthwise_conv2d_s8_dsp_3x3", for_types("int8"), frozenset({"dsp"}), reason_3x3, call_3x3),
-        Kernel("cf_depthwise_conv2d_s8_dsp", for_types("int8"), frozenset({"dsp"}), reason_any, call_any),
+        Kernel(
+            "cf_depthwise_conv2d_s8_dsp_3x3",
+            for_types("int8"),
+            frozenset({"dsp"}),
+            reason_3x3,
+            call_3x3,
+            shareable=False,
+        ),
+        Kernel(
+            "cf_depthwise_conv2d_s8_dsp",
+            for_types("int8"),
+            frozenset({"dsp"}),
+            reason_any,
+            call_any,
+            shareable=False,
+        ),
         Kernel(
             "cf_depthwise_conv2d_s8_scalar",
             for_types("int8"),
             frozenset({"mulh"}),
             depthwise_scalar_reason,
             lambda node: depthwise_scalar_call(node, high_multiply=True),
+            shareable=False,  # its table of offsets is made for one shape
         ),
         Kernel(
             "cf_depthwise_conv2d_s8_thumb1",
@@ -54,6 +69,7 @@ class DepthwiseConv2D(Op):
             frozenset({"thumb1"}),
             depthwise_scalar_reason,
             lambda node: depthwise_scalar_call(node, high_multiply=False),
+            shareable=False,
         ),
         Kernel("cf_depthwise_conv2d_s8", for_types("int8")),
         Kernel("cf_depthwise_conv2d_f32", for_types("float32")),
@@ -135,7 +151,7 @@ class DepthwiseConv2D(Op):
         m, shift = output_multipliers(x, w, y, y.shape[3])
         low_q, high_q = activation_range(self.act, y.dtype, y.q)
         quant = {"in_zero": x.q.zp, "out_zero": y.q.zp, "act_min": low_q, "act_max": high_q}
-        tables = [Const("m", m), Const("shift", shift.astype(np.int8))]
+        tables = [Const("m", m, "weights"), Const("shift", shift.astype(np.int8), "weights")]
         return Call([Port("x"), Port("w"), Port("b"), *tables, Port("y")], {**params, **quant})
 
     @classmethod

@@ -106,7 +106,7 @@ class FullyConnected(Op):
         low_q, high_q = dense_range(node)
         bias, in_zero = _folded_bias(node)
         quant = {"in_zero": in_zero, "per_output": int(len(m) > 1), "out_zero": y.q.zp}
-        args = [Port("x"), Port("w"), bias, Const("m", m), Const("shift", shift), Port("y")]
+        args = [Port("x"), Port("w"), bias, Const("m", m, "weights"), Const("shift", shift, "weights"), Port("y")]
         return Call(args, {**shape, **quant, "act_min": low_q, "act_max": high_q})
 
     @classmethod

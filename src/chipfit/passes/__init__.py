@@ -13,7 +13,15 @@ DEAD_CHANNELS = dead_channels()
 
 # what is constant or does nothing goes first, so that neighbours meet; dead readers go before channels are counted
 PIPELINE = Pipeline(
-    (FOLD_CONSTANTS, REMOVE_IDENTITY, FOLD_PAD, FOLD_REQUANTIZE, FOLD_ACTIVATION, REMOVE_DEAD, DEAD_CHANNELS)
+    (
+        FOLD_CONSTANTS,
+        REMOVE_IDENTITY,
+        FOLD_PAD,
+        FOLD_REQUANTIZE,
+        FOLD_ACTIVATION,
+        REMOVE_DEAD,
+        DEAD_CHANNELS,
+    )
 )
 
 __all__ = [

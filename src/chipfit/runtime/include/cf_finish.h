@@ -33,7 +33,7 @@ CF_SHARED_BODY void cf_finish_exactly(cf_four *v, int32_t c, int32_t m, int32_t 
 }
 
 /* what is left after scaling: c is the channel's constant, j what a negative value is lowered by */
-static inline void cf_finish_scaled(cf_four *v, int32_t c, int32_t j, const cf_finish *f)
+CF_SHARED_BODY void cf_finish_scaled(cf_four *v, int32_t c, int32_t j, const cf_finish *f)
 {
     v->v0 = cf_add(v->v0, c);
     v->v1 = cf_add(v->v1, c);
@@ -51,12 +51,23 @@ static inline void cf_finish_scaled(cf_four *v, int32_t c, int32_t j, const cf_f
     v->v3 >>= f->shift;
 }
 
-static inline void cf_finish_clamp(cf_four *v, const cf_finish *f)
+static inline int cf_is_inside(int32_t v, int32_t low, int32_t high)
 {
-    v->v0 = cf_clamp(v->v0, f->act_min, f->act_max);
-    v->v1 = cf_clamp(v->v1, f->act_min, f->act_max);
-    v->v2 = cf_clamp(v->v2, f->act_min, f->act_max);
-    v->v3 = cf_clamp(v->v3, f->act_min, f->act_max);
+    return (uint32_t)v - (uint32_t)low <= (uint32_t)high - (uint32_t)low;
+}
+
+/* one comparison each where all are inside, as most are */
+CF_SHARED_BODY void cf_finish_clamp(cf_four *v, const cf_finish *f)
+{
+    const int32_t low = f->act_min, high = f->act_max;
+    if (cf_is_inside(v->v0, low, high) && cf_is_inside(v->v1, low, high) && cf_is_inside(v->v2, low, high) &&
+        cf_is_inside(v->v3, low, high)) {
+        return;
+    }
+    v->v0 = cf_clamp(v->v0, low, high);
+    v->v1 = cf_clamp(v->v1, low, high);
+    v->v2 = cf_clamp(v->v2, low, high);
+    v->v3 = cf_clamp(v->v3, low, high);
 }
 
 /* Each of the two reads a channel's numbers and returns the next channel's. */
@@ -80,11 +91,35 @@ static inline const int32_t *cf_finish_high(cf_four *v, const int32_t *numbers, 
     return numbers;
 }
 
-/* v * (low + middle * 2^bits + high * 2^(2 bits)) / 2^bits, or / 2^(2 bits) with three digits; floor */
-static inline int32_t cf_scale_digits(int32_t v, int32_t low, int32_t middle, int32_t high, const cf_finish *f)
+/* (v * (low + middle * 2^bits) / 2^bits + c) / 2^shift, floor */
+static inline int32_t cf_two_digits(int32_t v, int32_t low, int32_t middle, int bits, int32_t c, int shift)
 {
-    const int32_t two = (v * low >> f->bits) + v * middle;
-    return f->digits == 3 ? (two >> f->bits) + v * high : two;
+    return cf_add((v * low >> bits) + v * middle, c) >> shift;
+}
+
+/* the usual case in a function of its own: it keeps to the eight registers that Armv6-M can compute with */
+CF_SHARED_BODY void cf_finish_two_digits(cf_four *v, uint32_t m, int bits, int32_t c, int shift)
+{
+    const int32_t low = (int32_t)(m & 0xffffu), middle = (int32_t)(m >> 16);
+    v->v0 = cf_two_digits(v->v0, low, middle, bits, c, shift);
+    v->v1 = cf_two_digits(v->v1, low, middle, bits, c, shift);
+    v->v2 = cf_two_digits(v->v2, low, middle, bits, c, shift);
+    v->v3 = cf_two_digits(v->v3, low, middle, bits, c, shift);
+}
+
+/* v * (low + middle * 2^bits + high * 2^(2 bits)) / 2^(2 bits), floor; not shifted */
+static inline int32_t cf_three_digits(int32_t v, int32_t low, int32_t middle, int32_t high, int bits)
+{
+    return (((v * low >> bits) + v * middle) >> bits) + v * high;
+}
+
+CF_SHARED_BODY void cf_scale_three_digits(cf_four *v, uint32_t m, int32_t high, int bits)
+{
+    const int32_t low = (int32_t)(m & 0xffffu), middle = (int32_t)(m >> 16);
+    v->v0 = cf_three_digits(v->v0, low, middle, high, bits);
+    v->v1 = cf_three_digits(v->v1, low, middle, high, bits);
+    v->v2 = cf_three_digits(v->v2, low, middle, high, bits);
+    v->v3 = cf_three_digits(v->v3, low, middle, high, bits);
 }
 
 /* for cores whose products have 32 bits */
@@ -92,16 +127,16 @@ static inline const int32_t *cf_finish_digits(cf_four *v, const int32_t *numbers
 {
     const int32_t c = *numbers++;
     const int32_t j = f->form != CF_FINISH_LINE ? *numbers++ : 0;
-    const int32_t m = *numbers++;
+    const uint32_t m = (uint32_t)*numbers++;
     if (f->form == CF_FINISH_EXACT) {
-        cf_finish_exactly(v, c, j, m, f->rounding);
+        cf_finish_exactly(v, c, j, (int32_t)m, f->rounding);
+    } else if (f->digits == 3) {
+        cf_scale_three_digits(v, m, *numbers++, f->bits);
+        cf_finish_scaled(v, c, j, f);
+    } else if (f->form == CF_FINISH_LINE) {
+        cf_finish_two_digits(v, m, f->bits, c, f->shift);
     } else {
-        const int32_t low = m & 0xffff, middle = (int32_t)((uint32_t)m >> 16);
-        const int32_t high = f->digits == 3 ? *numbers++ : 0;
-        v->v0 = cf_scale_digits(v->v0, low, middle, high, f);
-        v->v1 = cf_scale_digits(v->v1, low, middle, high, f);
-        v->v2 = cf_scale_digits(v->v2, low, middle, high, f);
-        v->v3 = cf_scale_digits(v->v3, low, middle, high, f);
+        cf_finish_two_digits(v, m, f->bits, 0, 0);
         cf_finish_scaled(v, c, j, f);
     }
     cf_finish_clamp(v, f);

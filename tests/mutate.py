@@ -1,0 +1,137 @@
+"""Put deliberate bugs into the C kernels, one at a time, and see the generic kernel tests catch each.
+
+``make mutate`` prints a table and ends with 1 if a bug survives. A bug is a replacement of text in a copy of the
+runtime; what must catch it are the tests of one operator on this computer (see ops/test_kernels.py).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from chipfit.codegen.project import runtime_folder
+from ops import bundle, test_kernels
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A bug: ``old`` becomes ``new`` in a file of the runtime. ``op``: the operator whose tests must catch it."""
+
+    what: str
+    op: str
+    file: str
+    old: str
+    new: str
+
+    def apply(self, runtime: Path) -> None:
+        path = runtime / self.file
+        text = path.read_text(encoding="utf-8")
+        if text.count(self.old) != 1:
+            raise LookupError(f"{self.file} has {text.count(self.old)} times: {self.old}")
+        path.write_text(text.replace(self.old, self.new), encoding="utf-8")
+
+
+KERNEL, WINDOW, SOFTMAX = "include/cf_kernel.h", "include/cf_window.h", "include/cf_softmax.h"
+CONV, DEPTHWISE = "kernels/cf_conv2d_s8.h", "kernels/cf_depthwise_conv2d_s8.h"
+AVERAGE, MAX_POOL = "kernels/cf_average_pool2d_s8.h", "kernels/cf_max_pool2d_s8.h"
+DENSE = "kernels/cf_fully_connected_s8.h"
+
+MUTATIONS = (
+    Mutation("rounding constant of the high product", "conv2d", KERNEL, "(INT64_C(1) << 30)", "(INT64_C(1) << 29)"),
+    Mutation("halves of negative numbers", "mul", KERNEL, "(mask >> 1) + (x < 0)", "(mask >> 1)"),
+    Mutation("shift to the left is lost", "mul", KERNEL, "(uint32_t)x << left", "(uint32_t)x"),
+    Mutation(
+        "window ends a tap too early",
+        "conv2d",
+        WINDOW,
+        "(size - start + dilation - 1) / dilation",
+        "(size - start) / dilation",
+    ),
+    Mutation(
+        "window begins a tap too late", "average_pool2d", WINDOW, "(-start + dilation - 1)", "(-start + dilation)"
+    ),
+    Mutation("input zero point", "conv2d", CONV, "xp[c] - p->in_zero", "xp[c]"),
+    Mutation("first channel of a group", "conv2d", CONV, "oc / group_out * p->group_c", "oc % group_out * 0"),
+    Mutation("clamp of the activation", "conv2d", CONV, "acc, p->act_min, p->act_max", "acc, INT8_MIN, INT8_MAX"),
+    Mutation("stride of the other axis", "conv2d", CONV, "ox * p->stride_w", "ox * p->stride_h"),
+    Mutation("input channel of an output", "depthwise_conv2d", DEPTHWISE, "oc / p->multiplier", "oc % p->in_c"),
+    Mutation(
+        "one channel of four",
+        "depthwise_conv2d",
+        DEPTHWISE,
+        "(xp[2] - p->in_zero) * wp[2]",
+        "(xp[2] - p->in_zero) * wp[3]",
+    ),
+    Mutation("multiplier of the first output", "fully_connected", DENSE, "p->per_output ? o : 0", "0"),
+    Mutation("average of a negative sum", "average_pool2d", AVERAGE, "acc - count / 2", "acc - (count - 1) / 2"),
+    Mutation("average of a positive sum", "average_pool2d", AVERAGE, "acc + count / 2", "acc + (count - 1) / 2"),
+    Mutation("start of the maximum", "max_pool2d", MAX_POOL, "acc = INT8_MIN", "acc = 0"),
+    Mutation(
+        "softmax: the first of a row",
+        "softmax",
+        SOFTMAX,
+        "sum = 0;\n    for (int32_t c = 0",
+        "sum = 0;\n    for (int32_t c = 1",
+    ),
+    Mutation("add: halves away from zero", "add", "kernels/cf_add_s8.h", "sum -= sum < 0", "sum -= sum > 0"),
+    Mutation("mul: zero point of the other", "mul", "kernels/cf_mul_s8.h", "*pb - p->b_zero", "*pb - p->a_zero"),
+    Mutation("arg max: the last of equal ones", "arg_max", "kernels/cf_arg_max_s8.h", "] > column", "] >= column"),
+    Mutation(
+        "bilinear: weights", "resize_bilinear", "kernels/cf_resize_bilinear_s8.h", "fy = py & 1023", "fy = py & 1022"
+    ),
+    Mutation(
+        "pad: elements at the end of a run",
+        "pad",
+        "kernels/cf_pad.h",
+        "v, p->element, p->after[5]",
+        "src, p->element, p->after[5]",
+    ),
+)
+FAST = tuple(m for m in MUTATIONS if m.file in (AVERAGE, SOFTMAX))
+"""Few that compile quickly: they run with all other tests."""
+
+
+def outcome(mutation: Mutation | None, op: str) -> str | None:
+    """What the kernel tests of an operator find with this bug (None: without); None if they find nothing."""
+    with tempfile.TemporaryDirectory(prefix="chipfit-mutate-") as name:
+        runtime = Path(name) / "runtime"
+        shutil.copytree(runtime_folder(), runtime)
+        if mutation:
+            mutation.apply(runtime)
+        original = bundle.runtime_folder
+        bundle.runtime_folder = lambda: runtime
+        try:
+            wrong = test_kernels.wrong_on_host(op, frozenset(), Path(name))
+        finally:
+            bundle.runtime_folder = original
+    return wrong[0] if wrong else None
+
+
+def timed(mutation: Mutation) -> tuple[str | None, float]:
+    start = time.perf_counter()
+    return outcome(mutation, mutation.op), time.perf_counter() - start
+
+
+def main() -> int:
+    survivors = 0
+    print(f"{'bug':<38} {'operator':<17} {'found':<5} {'s':>5}  first difference")
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for mutation, (found, seconds) in zip(MUTATIONS, pool.map(timed, MUTATIONS), strict=True):
+            survivors += found is None
+            print(
+                f"{mutation.what:<38} {mutation.op:<17} {'yes' if found else 'NO':<5} {seconds:5.1f}  {found or ''}"[
+                    :160
+                ]
+            )
+    print(f"{len(MUTATIONS)} bugs, {survivors} survived")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
