@@ -63,8 +63,9 @@ def node_of(
 ) -> Node:
     """Scales as trained layers have them: within a factor of four of each other."""
     rng = np.random.default_rng(seed)
-    w = rng.integers(-127, 128, (out, 3, 3, x[3]), dtype=np.int8)
-    w[0] = 127
+    greatest = 127 if x[3] <= 16 else 50  # so that accumulators stay in what is proven
+    w = rng.integers(-greatest, greatest + 1, (out, 3, 3, x[3]), dtype=np.int8)
+    w[0] = greatest
     scales = tuple(float(s) for s in rng.uniform(5e-3, 2e-2, out).astype(np.float32))
     x_type = int8_type(rng, *x)
     w_type = TensorType(w.shape, DType.INT8, Quant(scales, (0,) * out, 0))
@@ -167,7 +168,7 @@ def test_exact_on_core(f: Winograd, cc: str | None, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "right", "broken"),
     [
-        ("cf_tile_winograd.h", '"smmla " a ", " a ", " m ", r10', '"smmls " a ", " a ", " m ", r10'),
+        ("cf_tile_winograd.h", 'smmla " a ", " a ", " m ", r10', 'smmls " a ", " a ", " m ", r10'),
         (
             "cf_tile_winograd_f43.h",
             'CF_4_SHIFTED("add", CF_TOP, CF_MID, CF_TOP, "1")',

@@ -227,4 +227,3 @@ def _runs(pairs: list[Pair], units: list[list[int]], wide: bool, has_rest: bool)
             c_a, c_b, after = pair.words()
             stream += [c_a, c_b, *weights, *after] if wide else [c_a, *weights, c_b, *after]
     return [*stream, 0]
-

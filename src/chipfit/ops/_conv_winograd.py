@@ -2,7 +2,7 @@
 
 The C side is runtime/include/cf_tile_winograd.h, which states how the weights lie, and cf_tile_winograd_rows.h.
 
-A tile is ``m`` neighbouring output pixels of a row. With d its ``m + 2`` input pixels and g a row of the kernel, all its
+A tile is ``m`` neighbouring output pixels of a row. With d its ``m + 2`` input pixels and g a row of the kernel, its
 outputs are ``outputs @ ((weights @ g) * (inputs @ d)) / factor``, for any numbers: the sums over kernel rows and input
 channels are taken inside, before ``outputs``. Integers throughout and nothing is divided: ``factor`` becomes a part of
 k, the multiple of the accumulator that the requantization starts from (see _fold.py).
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Winograd:
-    """F(m, 3). Rows of ``inputs`` and ``weights`` are the positions in the order in which the tile goes through them."""
+    """F(m, 3). Rows of ``inputs`` and ``weights`` are positions in the order in which the tile goes through them."""
 
     m: int
     factor: int

@@ -128,8 +128,9 @@ def _interval(m: Int, level: Int, t: Int, k: int, low_acc: int, high_acc: int) -
     return least, most
 
 
-def _middle(least: int, most: int) -> int:
-    """A number inside an interval whose unbounded sides are far away."""
+def _only_middle(interval: tuple[Int, Int]) -> int:
+    """A number inside the one interval, whose unbounded sides are far away."""
+    least, most = (int(bound[0]) for bound in interval)
     far = 1 << 39
     if least < -far:
         return min(most, 0)
@@ -140,18 +141,23 @@ def _middle(least: int, most: int) -> int:
 
 def fold_line(channel: Staircase, k: int, s: int) -> Line | None:
     """The one-line form of a channel, or None if no multiplier near the exact one has a constant that fits."""
-    values, t = channel.steps() if _provable(channel, k) else (None, None)
-    if values is None or t is None or _is_two_sided(channel, values, t):
+    if not _provable(channel, k):
+        return None
+    values, t = channel.steps()
+    if _is_two_sided(channel, values, t):
         return None
 
     def interval(m: Int) -> tuple[Int, Int]:
         return _interval(m, values << (32 + s), t, k, channel.acc_min, channel.acc_max)
 
-    found = _search(lambda m: np.subtract(*interval(m)[::-1]), channel, k, s)
+    def room(m: Int) -> Int:
+        least, most = interval(m)
+        return most - least
+
+    found = _search(room, channel, k, s)
     if found is None:
         return None
-    least, most = interval(np.array([found]))
-    line = Line(found, _middle(int(least[0]), int(most[0])))
+    line = Line(found, _only_middle(interval(np.array([found]))))
     return line if _fits(channel, k, line.c) else None
 
 
@@ -190,5 +196,5 @@ def fold_two_lines(channel: Staircase, k: int, s: int) -> TwoLines | None:
     found = _search(room, channel, k, s)
     if found is None:
         return None
-    c, c_below = (_middle(int(least[0]), int(most[0])) for least, most in (side(np.array([found])) for side in (above, below)))
+    c, c_below = (_only_middle(side(np.array([found]))) for side in (above, below))
     return TwoLines(found, c, c - c_below) if _fits(channel, k, c, c_below) else None

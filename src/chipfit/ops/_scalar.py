@@ -45,7 +45,7 @@ class Finish:
     """How a layer's sums become outputs. ``numbers``: the C kernels' table, (out, words) int32.
 
     A row is c, j with two lines, then m: one word with a high multiply, else two digits in a word and the third in one
-    more. The exact form's row is start, multiplier, shift.
+    more. The exact form's row is start, multiplier, shift; it counts as one of three digits.
     """
 
     form: int
@@ -93,7 +93,7 @@ def _finish(channels: Channels, scalings: list[Scaling]) -> Finish:
                 if rows is not None:
                     return Finish(form, scaling, s, rows)
     exact = np.array([(start, c.m, c.shift) for c, start in _pairs(channels)], np.int64)
-    return Finish(EXACT, Scaling(0, 0, 0, 0), 0, exact.astype(np.int32))
+    return Finish(EXACT, Scaling(0, 0, 0, 3), 0, exact.astype(np.int32))
 
 
 def _pairs(channels: Channels) -> list[tuple[Staircase, int]]:

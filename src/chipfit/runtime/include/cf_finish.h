@@ -18,129 +18,110 @@ typedef struct {
     int32_t act_min, act_max;
 } cf_finish;
 
+/* one channel's numbers */
+typedef struct {
+    int32_t c;    /* what its sums start with; in the exact form in units of the sum */
+    int32_t j;    /* what a negative value is lowered by */
+    int32_t m;    /* multiplier, or two digits of it */
+    int32_t high; /* the third digit; in the exact form the shift */
+} cf_finish_numbers;
+
+/* reads a channel's numbers and returns the next channel's */
+static inline const int32_t *cf_finish_load(cf_finish_numbers *n, const int32_t *numbers, const cf_finish *f)
+{
+    n->c = *numbers++;
+    n->j = f->form == CF_FINISH_TWO_LINES ? *numbers++ : 0;
+    n->m = *numbers++;
+    n->high = f->digits == 3 ? *numbers++ : 0;
+    return numbers;
+}
+
+CF_SHARED_BODY int32_t cf_finish_exactly(int32_t sum, const cf_finish_numbers *n, const cf_finish *f)
+{
+    return cf_clamp(cf_multiply(sum + n->c, n->m, n->high) + f->rounding, f->act_min, f->act_max);
+}
+
+static inline int32_t cf_finish_scaled(int32_t v, const cf_finish_numbers *n, const cf_finish *f)
+{
+    v = cf_add(v, n->c);
+    if (f->form == CF_FINISH_TWO_LINES) {
+        v += f->rounding - (n->j & (v >> 31));
+    }
+    return cf_clamp(v >> f->shift, f->act_min, f->act_max);
+}
+
+/* for cores that have the high word of a product */
+static inline int32_t cf_finish_high(int32_t sum, const cf_finish_numbers *n, const cf_finish *f)
+{
+    return f->form == CF_FINISH_EXACT ? cf_finish_exactly(sum, n, f)
+                                      : cf_finish_scaled(cf_smmul(cf_shl(sum, f->bits), n->m), n, f);
+}
+
+/* sum * (low + middle * 2^bits) / 2^bits, floor */
+static inline int32_t cf_two_digits(int32_t sum, int32_t m, int bits)
+{
+    return (sum * (m & 0xffff) >> bits) + sum * (int32_t)((uint32_t)m >> 16);
+}
+
+/* for cores whose products have 32 bits */
+CF_SHARED_BODY int32_t cf_finish_digits(int32_t sum, const cf_finish_numbers *n, const cf_finish *f)
+{
+    if (f->form == CF_FINISH_EXACT) {
+        return cf_finish_exactly(sum, n, f);
+    }
+    int32_t v = cf_two_digits(sum, n->m, f->bits);
+    if (f->digits == 3) {
+        v = (v >> f->bits) + sum * n->high;
+    }
+    return cf_finish_scaled(v, n, f);
+}
+
 /* sums of one channel at four places, and what becomes of them */
 typedef struct {
     int32_t v0, v1, v2, v3;
 } cf_four;
 
-/* c is where the sums start, m the multiplier */
-CF_SHARED_BODY void cf_finish_exactly(cf_four *v, int32_t c, int32_t m, int32_t shift, int32_t zero)
+CF_SHARED_BODY void cf_finish_four_high(cf_four *v, const cf_finish_numbers *n, const cf_finish *f)
 {
-    v->v0 = cf_multiply(v->v0 + c, m, shift) + zero;
-    v->v1 = cf_multiply(v->v1 + c, m, shift) + zero;
-    v->v2 = cf_multiply(v->v2 + c, m, shift) + zero;
-    v->v3 = cf_multiply(v->v3 + c, m, shift) + zero;
-}
-
-/* what is left after scaling: c is the channel's constant, j what a negative value is lowered by */
-CF_SHARED_BODY void cf_finish_scaled(cf_four *v, int32_t c, int32_t j, const cf_finish *f)
-{
-    v->v0 = cf_add(v->v0, c);
-    v->v1 = cf_add(v->v1, c);
-    v->v2 = cf_add(v->v2, c);
-    v->v3 = cf_add(v->v3, c);
-    if (f->form == CF_FINISH_TWO_LINES) {
-        v->v0 += f->rounding - (j & (v->v0 >> 31));
-        v->v1 += f->rounding - (j & (v->v1 >> 31));
-        v->v2 += f->rounding - (j & (v->v2 >> 31));
-        v->v3 += f->rounding - (j & (v->v3 >> 31));
-    }
-    v->v0 >>= f->shift;
-    v->v1 >>= f->shift;
-    v->v2 >>= f->shift;
-    v->v3 >>= f->shift;
-}
-
-static inline int cf_is_inside(int32_t v, int32_t low, int32_t high)
-{
-    return (uint32_t)v - (uint32_t)low <= (uint32_t)high - (uint32_t)low;
-}
-
-/* one comparison each where all are inside, as most are */
-CF_SHARED_BODY void cf_finish_clamp(cf_four *v, const cf_finish *f)
-{
-    const int32_t low = f->act_min, high = f->act_max;
-    if (cf_is_inside(v->v0, low, high) && cf_is_inside(v->v1, low, high) && cf_is_inside(v->v2, low, high) &&
-        cf_is_inside(v->v3, low, high)) {
+    if (f->form == CF_FINISH_EXACT) {
+        *v = (cf_four){cf_finish_exactly(v->v0, n, f), cf_finish_exactly(v->v1, n, f), cf_finish_exactly(v->v2, n, f),
+                       cf_finish_exactly(v->v3, n, f)};
         return;
     }
+    *v = (cf_four){cf_finish_scaled(cf_smmul(cf_shl(v->v0, f->bits), n->m), n, f),
+                   cf_finish_scaled(cf_smmul(cf_shl(v->v1, f->bits), n->m), n, f),
+                   cf_finish_scaled(cf_smmul(cf_shl(v->v2, f->bits), n->m), n, f),
+                   cf_finish_scaled(cf_smmul(cf_shl(v->v3, f->bits), n->m), n, f)};
+}
+
+/* The usual case in a function of its own that keeps to the eight registers with which Armv6-M computes: two digits,
+ * one line. Not clamped. */
+CF_SHARED_BODY void cf_finish_four_line(cf_four *v, int32_t m, int bits, int32_t c, int shift)
+{
+    const int32_t low = m & 0xffff, middle = (int32_t)((uint32_t)m >> 16);
+    v->v0 = cf_add((v->v0 * low >> bits) + v->v0 * middle, c) >> shift;
+    v->v1 = cf_add((v->v1 * low >> bits) + v->v1 * middle, c) >> shift;
+    v->v2 = cf_add((v->v2 * low >> bits) + v->v2 * middle, c) >> shift;
+    v->v3 = cf_add((v->v3 * low >> bits) + v->v3 * middle, c) >> shift;
+}
+
+CF_SHARED_BODY void cf_clamp_four(cf_four *v, int32_t low, int32_t high)
+{
     v->v0 = cf_clamp(v->v0, low, high);
     v->v1 = cf_clamp(v->v1, low, high);
     v->v2 = cf_clamp(v->v2, low, high);
     v->v3 = cf_clamp(v->v3, low, high);
 }
 
-/* Each of the two reads a channel's numbers and returns the next channel's. */
-
-/* for cores that have the high word of a product */
-static inline const int32_t *cf_finish_high(cf_four *v, const int32_t *numbers, const cf_finish *f)
+static inline void cf_finish_four_digits(cf_four *v, const cf_finish_numbers *n, const cf_finish *f)
 {
-    const int32_t c = *numbers++;
-    const int32_t j = f->form != CF_FINISH_LINE ? *numbers++ : 0;
-    const int32_t m = *numbers++;
-    if (f->form == CF_FINISH_EXACT) {
-        cf_finish_exactly(v, c, j, m, f->rounding);
+    if (f->form == CF_FINISH_LINE && f->digits == 2) {
+        cf_finish_four_line(v, n->m, f->bits, n->c, f->shift);
+        cf_clamp_four(v, f->act_min, f->act_max);
     } else {
-        v->v0 = cf_smmul(cf_shl(v->v0, f->bits), m);
-        v->v1 = cf_smmul(cf_shl(v->v1, f->bits), m);
-        v->v2 = cf_smmul(cf_shl(v->v2, f->bits), m);
-        v->v3 = cf_smmul(cf_shl(v->v3, f->bits), m);
-        cf_finish_scaled(v, c, j, f);
+        *v = (cf_four){cf_finish_digits(v->v0, n, f), cf_finish_digits(v->v1, n, f), cf_finish_digits(v->v2, n, f),
+                       cf_finish_digits(v->v3, n, f)};
     }
-    cf_finish_clamp(v, f);
-    return numbers;
-}
-
-/* (v * (low + middle * 2^bits) / 2^bits + c) / 2^shift, floor */
-static inline int32_t cf_two_digits(int32_t v, int32_t low, int32_t middle, int bits, int32_t c, int shift)
-{
-    return cf_add((v * low >> bits) + v * middle, c) >> shift;
-}
-
-/* the usual case in a function of its own: it keeps to the eight registers that Armv6-M can compute with */
-CF_SHARED_BODY void cf_finish_two_digits(cf_four *v, uint32_t m, int bits, int32_t c, int shift)
-{
-    const int32_t low = (int32_t)(m & 0xffffu), middle = (int32_t)(m >> 16);
-    v->v0 = cf_two_digits(v->v0, low, middle, bits, c, shift);
-    v->v1 = cf_two_digits(v->v1, low, middle, bits, c, shift);
-    v->v2 = cf_two_digits(v->v2, low, middle, bits, c, shift);
-    v->v3 = cf_two_digits(v->v3, low, middle, bits, c, shift);
-}
-
-/* v * (low + middle * 2^bits + high * 2^(2 bits)) / 2^(2 bits), floor; not shifted */
-static inline int32_t cf_three_digits(int32_t v, int32_t low, int32_t middle, int32_t high, int bits)
-{
-    return (((v * low >> bits) + v * middle) >> bits) + v * high;
-}
-
-CF_SHARED_BODY void cf_scale_three_digits(cf_four *v, uint32_t m, int32_t high, int bits)
-{
-    const int32_t low = (int32_t)(m & 0xffffu), middle = (int32_t)(m >> 16);
-    v->v0 = cf_three_digits(v->v0, low, middle, high, bits);
-    v->v1 = cf_three_digits(v->v1, low, middle, high, bits);
-    v->v2 = cf_three_digits(v->v2, low, middle, high, bits);
-    v->v3 = cf_three_digits(v->v3, low, middle, high, bits);
-}
-
-/* for cores whose products have 32 bits */
-static inline const int32_t *cf_finish_digits(cf_four *v, const int32_t *numbers, const cf_finish *f)
-{
-    const int32_t c = *numbers++;
-    const int32_t j = f->form != CF_FINISH_LINE ? *numbers++ : 0;
-    const uint32_t m = (uint32_t)*numbers++;
-    if (f->form == CF_FINISH_EXACT) {
-        cf_finish_exactly(v, c, j, (int32_t)m, f->rounding);
-    } else if (f->digits == 3) {
-        cf_scale_three_digits(v, m, *numbers++, f->bits);
-        cf_finish_scaled(v, c, j, f);
-    } else if (f->form == CF_FINISH_LINE) {
-        cf_finish_two_digits(v, m, f->bits, c, f->shift);
-    } else {
-        cf_finish_two_digits(v, m, f->bits, 0, 0);
-        cf_finish_scaled(v, c, j, f);
-    }
-    cf_finish_clamp(v, f);
-    return numbers;
 }
 
 /* one channel of `count` places, `step` bytes apart */

@@ -47,12 +47,15 @@ CF_SHARED_BODY void cf_conv2d_scalar_body(const int8_t *x, const int8_t *w, cons
             for (int32_t oc = 0; oc < out_c; oc += 2) {
                 const int is_pair = oc + 1 < out_c;
                 cf_four a, b;
+                cf_finish_numbers numbers_oc;
                 cf_tile_4x2(strip, wp, wp + (is_pair ? taps : 0), taps, &a, &b);
                 wp += 2 * taps;
-                next = cf_finish_high(&a, next, &f);
+                next = cf_finish_load(&numbers_oc, next, &f);
+                cf_finish_four_high(&a, &numbers_oc, &f);
                 cf_finish_store(&a, y + oc, out_c, left);
                 if (is_pair) {
-                    next = cf_finish_high(&b, next, &f);
+                    next = cf_finish_load(&numbers_oc, next, &f);
+                    cf_finish_four_high(&b, &numbers_oc, &f);
                     cf_finish_store(&b, y + oc + 1, out_c, left);
                 }
             }

@@ -22,8 +22,10 @@ CF_SHARED_BODY void cf_conv2d_thumb1_body(const int8_t *x, const int8_t *w, cons
             cf_strip_fill(x, &pixel, left, strip, p, 1);
             for (int32_t oc = 0; oc < out_c; oc++, wp += taps) {
                 cf_four v;
+                cf_finish_numbers numbers_oc;
                 cf_tile_thumb1(strip, wp, taps, &v);
-                next = cf_finish_digits(&v, next, &f);
+                next = cf_finish_load(&numbers_oc, next, &f);
+                cf_finish_four_digits(&v, &numbers_oc, &f);
                 cf_finish_store(&v, y + oc, out_c, left);
             }
             y += (left < 4 ? left : 4) * out_c;

@@ -38,14 +38,15 @@ CF_SHARED_BODY void cf_depthwise_scalar_body(const int8_t *x, const int8_t *w, c
             for (int32_t c = 0; c < p->in_c; c++) {
                 cf_plane_fill(x + c, first, plane, p, 0);
                 for (int32_t o = 0; o < p->multiplier; o++, yc++) {
-                    const int32_t *const numbers_c = next;
+                    cf_finish_numbers numbers_c;
+                    next = cf_finish_load(&numbers_c, next, &f);
                     wp = cf_load_taps(taps, offsets, wp, count);
                     for (int32_t l = 0; l < lines; l++) {
                         int8_t *yp = yc + l * out_line;
                         for (int32_t i = 0; i < out_n; i += 4, yp += 4 * out_step) {
                             cf_four v;
                             cf_tile_taps(plane + (l * next_line + i), taps, count, &v);
-                            next = cf_finish_high(&v, numbers_c, &f);
+                            cf_finish_four_high(&v, &numbers_c, &f);
                             cf_finish_store(&v, yp, out_step, out_n - i);
                         }
                     }

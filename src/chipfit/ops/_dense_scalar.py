@@ -1,0 +1,47 @@
+"""FULLY_CONNECTED on cores without DSP instructions: four outputs at a time (runtime/kernels)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chipfit.graph import Array, Node
+from chipfit.ops._base import Call, Const, Port, Scratch
+from chipfit.ops._channels import constant_operands
+from chipfit.ops._dense import dense_channels, dense_range
+from chipfit.ops._scalar import Finish, finish_with_digits, finish_with_high_multiply
+
+
+def dense_scalar_reason(node: Node) -> bool | str:
+    """True, or why the kernels of this module cannot be used."""
+    return constant_operands(node)
+
+
+def dense_scalar_call(node: Node) -> Call:
+    """Arguments of ``cf_fully_connected_s8_scalar``: weights as they are in the model."""
+    finish = finish_with_high_multiply(dense_channels(node))
+    args = [Port("x"), Port("w"), Const("numbers", finish.numbers), Port("y")]
+    return Call(args, _params(node, finish), "cf_fully_connected_s8_scalar_params")
+
+
+def dense_thumb1_call(node: Node) -> Call:
+    """Arguments of ``cf_fully_connected_s8_thumb1``: a word of weights holds one input's of four outputs."""
+    finish = finish_with_digits(dense_channels(node))
+    out, columns = node["w"].shape
+    args = [
+        Port("x"),
+        Const("w", _in_fours(node["w"].array), "weights"),
+        Const("numbers", finish.numbers),
+        Scratch(4 * columns),
+        Port("y"),
+    ]
+    return Call(args, _params(node, finish), "cf_fully_connected_s8_scalar_params")
+
+
+def _params(node: Node, finish: Finish) -> dict[str, int | float | tuple[int, ...]]:
+    out, columns = node["w"].shape
+    return {
+        "rows": node["y"].type.size // out,
+        "in": columns,
+        "out": out,
+        "finish": finish.field(node["y"].q.zp, *dense_range(node)),
+    }
