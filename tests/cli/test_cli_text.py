@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cli import cli_reports as made
 import pytest
 from rich.cells import cell_len
 from rich.console import RenderableType
@@ -17,6 +16,7 @@ from chipfit.report.text_demo import demo_text
 from chipfit.report.text_inspect import inspect_text
 from chipfit.report.text_run import run_text
 from chipfit.report.text_verify import verify_text
+from cli import cli_reports as made
 
 RENDER: dict[str, Callable[[int], RenderableType]] = {
     "inspect": lambda width: inspect_text(made.INSPECT, width, source="my models/kws.tflite", board="host"),

@@ -13,10 +13,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from importers.mutants import mutants
 
 from chipfit.errors import ChipfitError
 from chipfit.importers import load_graph
+from importers.mutants import mutants
 
 MAX_BYTES = 1 << 30
 

@@ -37,7 +37,7 @@ class Case:
         return b"".join(np.ascontiguousarray(x).tobytes() for x in self.inputs)
 
 
-ALL_FEATURES = frozenset({"dsp", "fpu", "unaligned", "mulh"})
+ALL_FEATURES = frozenset({"dsp", "fpu", "unaligned", "mulh", "thumb1"})
 """Every kernel has a meaning in plain C: on the host all of them run."""
 
 

@@ -8,11 +8,11 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plan.nets import Net, chain, graphs
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Graph, Value
 from chipfit.plan import MemoryPlan, find_views, plan_memory, plan_text, schedule
+from plan.nets import Net, chain, graphs
 
 
 def plan(graph: Graph, scratch: dict[int, int] | None = None) -> MemoryPlan:

@@ -7,10 +7,10 @@ import time
 
 import pytest
 from hypothesis import given, settings
-from plan.nets import Net, chain, graphs
 
 from chipfit.graph import Graph, Node, Value
 from chipfit.plan import live_peak, schedule
+from plan.nets import Net, chain, graphs
 
 
 def is_valid(graph: Graph, order: list[Node]) -> bool:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from chipfit.codegen import ctext
 from chipfit.codegen.lower import Program, Step, operand, scratch_sizes
-from chipfit.ops import Arg, Const, Port, State
+from chipfit.ops import Arg, Const, Function, Port, State
 
 Key = tuple[str, str, tuple[str, ...]]
+
+_POINTERS = ("void", "const void")
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def layer_functions(program: Program) -> list[str]:
 
 
 def _shared_body(name: str, line: _Line) -> str:
-    named = [(kind, f"p{i}") for i, kind in enumerate(line.kinds) if kind != "NULL"]
-    args = ["NULL" if kind == "NULL" else f"p{i}" for i, kind in enumerate(line.kinds)]
+    named = [(kind, f"p{i}") for i, kind in enumerate(line.kinds) if kind in _POINTERS]
+    args = [f"p{i}" if kind in _POINTERS else kind for i, kind in enumerate(line.kinds)]
     declared = ", ".join(f"{kind} *{arg}" for kind, arg in named)
     return f"CF_LAYER void {name}({declared})\n{{\n{_statement(line, args, 0)}}}\n"
 
@@ -58,7 +60,7 @@ def _layer(step: Step, index: int, lines: list[_Line], shared: dict[Key, str]) -
     body = ""
     for i, line in enumerate(lines):
         if line.key in shared:
-            args = [arg for arg, kind in zip(line.args, line.kinds, strict=True) if kind != "NULL"]
+            args = [arg for arg, kind in zip(line.args, line.kinds, strict=True) if kind in _POINTERS]
             body += f"    {shared[line.key]}({', '.join(args)});\n"
         else:
             body += _statement(line, list(line.args), i)
@@ -105,12 +107,14 @@ def state_offset(program: Program, variable: str) -> int:
 
 
 def _argument(program: Program, step: Step, arg: Arg, scratch: list[int]) -> tuple[str, str]:
-    """The C expression of one pointer argument, and its kind: ``void``, ``const void`` or ``NULL``.
+    """The C expression of one argument, and its kind: what it points at, or, of a fixed one, the expression again.
 
     ``scratch``: offsets of the step's scratch, taken in order.
     """
     if isinstance(arg, Const):
         return program.constant(arg.data, arg.role), "const void"
+    if isinstance(arg, Function):
+        return arg.name, arg.name
     if isinstance(arg, State):
         return f"(void *)(memory + {state_offset(program, arg.variable)})", "void"
     if isinstance(arg, Port):

@@ -59,7 +59,14 @@ class State:
     variable: str
 
 
-Arg = Port | Const | Scratch | State
+@dataclass(frozen=True)
+class Function:
+    """An argument that is a C function of the runtime: an inner part that the kernel calls. Only those named are linked."""
+
+    name: str
+
+
+Arg = Port | Const | Scratch | State | Function
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,12 @@ def binary_samples(
         yield make_node(op, {"a": constant_f, "b": float_type(*b_shape)}, (DType.FLOAT32, None))
 
 
+def scaled_sample(rng: np.random.Generator, op: Op, a_scale: float, b_scale: float, y_scale: float) -> Node:
+    """An int8 node with scales that random ones don't meet."""
+    a, b = int8_type(rng, 8, 31, scale=a_scale), int8_type(rng, 8, 31, scale=b_scale)
+    return make_node(op, {"a": a, "b": b}, (DType.INT8, Quant.per_tensor(y_scale, int(rng.integers(-128, 128)))))
+
+
 def int32_samples(rng: np.random.Generator, op: Op) -> Iterator[Node]:
     for a_shape, b_shape in PAIRS[:4]:
         a, b = TensorType(a_shape, DType.INT32), TensorType(b_shape, DType.INT32)

@@ -14,7 +14,7 @@ import numpy as np
 from chipfit.fixedpoint import Int
 from chipfit.graph import Array, Node
 from chipfit.ops._activation import activation_range
-from chipfit.ops._base import Call, Const, Port, Scratch
+from chipfit.ops._base import Call, Const, Function, Port, Scratch
 from chipfit.ops._channels import Channels, channels_of, constant_operands
 from chipfit.ops._conv_forms import LINE, K, Pair, pairs_of, plain_reason
 from chipfit.ops._window import output_multipliers
@@ -63,34 +63,33 @@ def conv_dsp_call(node: Node, wide: bool) -> Call:
     shape = Shape.of(node)
     order = shape.order()
     scratch = len(order) * 4 + (-(-shape.taps // 4) * 4 if shape.padded else 0)
-    return _call(node, shape, order, scratch, wide, _UNITS)
+    return _call(node, shape, order, scratch, "cf_pairs_wide" if wide else "cf_pairs", _UNITS)
 
 
 def conv_direct_call(node: Node) -> Call:
     """Arguments of ``cf_conv2d_s8_dsp_direct``."""
     shape = Shape.of(node)
-    return _call(node, shape, shape.direct_order(), shape.direct_scratch(), False, _UNITS_LONG)
+    return _call(node, shape, shape.direct_order(), shape.direct_scratch(), "cf_pairs_long", _UNITS_LONG)
 
 
-def _call(node: Node, shape: Shape, order: list[int | None], scratch: int, wide: bool, in_one_go: int) -> Call:
+def _call(node: Node, shape: Shape, order: list[int | None], scratch: int, tile: str, in_one_go: int) -> Call:
     channels = _channels(node)
     s, pairs = pairs_of(channels.stairs, channels.start.tolist())
     y, w = node["y"], node["w"]
     low, high = activation_range(node.op.attributes()["act"], y.dtype, y.q)
     is_pointwise = shape.flat and shape.run % 4 == 0 and w.shape[0] % 2 == 0 and (low, high) == y.dtype.range
-    stream = _stream(_ordered(channels.w, order), pairs, wide, in_one_go)
+    stream = _stream(_ordered(channels.w, order), pairs, tile == "cf_pairs_wide", in_one_go)
     params: dict[str, int | float | tuple[int, ...]] = {
         **shape.params(),
         "out_c": w.shape[0],
         "pointwise": int(is_pointwise),
         "units": len(order) // 8,
         "half": len(order) % 8 // 4,
-        "shift": s,
         "in_zero": node["x"].q.zp,
         "act_min": low,
         "act_max": high,
     }
-    args = [Port("x"), Const("w", stream, "weights"), Port("y"), Scratch(scratch)]
+    args = [Port("x"), Const("w", stream, "weights"), Port("y"), Scratch(scratch), Function(f"{tile}_{s}")]
     return Call(args, params, "cf_conv2d_dsp_params")
 
 

@@ -26,12 +26,12 @@ def dense_scalar_call(node: Node) -> Call:
 def dense_thumb1_call(node: Node) -> Call:
     """Arguments of ``cf_fully_connected_s8_thumb1``: a word of weights holds one input's of four outputs."""
     finish = finish_with_digits(dense_channels(node))
-    out, columns = node["w"].shape
+    columns = node["w"].shape[1]
     args = [
         Port("x"),
         Const("w", _in_fours(node["w"].array), "weights"),
         Const("numbers", finish.numbers),
-        Scratch(4 * columns),
+        Scratch(4 * (columns + columns % 2)),
         Port("y"),
     ]
     return Call(args, _params(node, finish), "cf_fully_connected_s8_scalar_params")
@@ -45,3 +45,11 @@ def _params(node: Node, finish: Finish) -> dict[str, int | float | tuple[int, ..
         "out": out,
         "finish": finish.field(node["y"].q.zp, *dense_range(node)),
     }
+
+
+def _in_fours(w: Array) -> Array:
+    """(out, in) to words (out / 4, in): byte i is that of output i of four; filled up with zeros, to an even ``in``."""
+    out, columns = w.shape
+    padded = np.pad(w, ((0, -out % 4), (0, columns % 2)))
+    fours = padded.reshape(-1, 4, padded.shape[1]).transpose(0, 2, 1)
+    return np.ascontiguousarray(fours).view("<i4")[..., 0]

@@ -21,7 +21,7 @@ from chipfit.ops._depthwise_dsp import (
     window_of,
 )
 
-_LONGEST = 13
+_LONGEST = 10
 """Steps of a line that are written out one after the other; longer lines repeat a part."""
 
 _STEP_BOTH, _STEP_FIRST, _STEP_SECOND = 0, 1, 2

@@ -80,6 +80,8 @@ class Pool(Op):
             ((2, 5, 7, 4), cls(kernel=(3, 2), stride=(1, 2), pad=(1, 0, 1, 1), act="relu")),
             ((1, 7, 10, 5), cls(kernel=(3, 3), pad=(h_pads[0], w_pads[0], h_pads[1], w_pads[1]), act="relu6")),
             ((1, 25, 5, 17), cls(kernel=(25, 5), stride=(25, 5))),
+            ((1, 16, 17, 8), cls(kernel=(16, 16), stride=(1, 1))),
+            ((2, 5, 9, 12), cls(kernel=(5, 9), stride=(5, 9), act="relu")),
             ((1, 2, 3, 2), cls(kernel=(4, 5), stride=(1, 1), pad=(1, 2, 2, 2), act="relu_n1_to_1")),
             ((3, 11, 1, 1), cls(kernel=(2, 1), stride=(3, 1))),
         ]

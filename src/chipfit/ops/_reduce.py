@@ -38,7 +38,7 @@ class Reduce(Op):
 
     def check(self, node: Node) -> None:
         require_one_type(node, DType.INT8, DType.FLOAT32)
-        if max(len(part) for part in self._loops(node["x"].shape)) > _LOOPS:
+        if max(len(part) for part in self.loops(node["x"].shape)) > _LOOPS:
             raise ChipfitError(
                 "O002",
                 f"{self.name} '{node.name}': '{node['x'].name}' ({node['x'].type}) reduced along {list(self.axes)} "
@@ -50,7 +50,7 @@ class Reduce(Op):
         """Elements that go into one output."""
         return math.prod(shape[a] for a in self.axes)
 
-    def _loops(self, shape: Shape) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    def loops(self, shape: Shape) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """``(size, step)`` of the kept and of the reduced axes, neighbours of one kind merged, outermost first."""
         kept: list[tuple[int, int]] = []
         reduced: list[tuple[int, int]] = []
@@ -70,7 +70,7 @@ class Reduce(Op):
     def loop_params(self, node: Node) -> Params:
         """The loops as fields of ``cf_reduce_loops``' users."""
         x, y = node["x"], node["y"]
-        kept, reduced = ([(1, 0)] * (_LOOPS - len(part)) + part for part in self._loops(x.shape))
+        kept, reduced = ([(1, 0)] * (_LOOPS - len(part)) + part for part in self.loops(x.shape))
         return {
             "outputs": y.type.size,
             "keep": tuple(size for size, _ in kept),
@@ -96,8 +96,22 @@ class Reduce(Op):
             ((2, 3, 4), cls((0, 1, 2))),
             ((2, 3, 2, 3, 2), cls((0, 2, 4))),
             ((1, 25, 5, 6), cls((1, 2), keep_dims=True)),
+            ((2, 16, 16, 8), cls((1, 2))),
+            ((1, 257, 4), cls((1,))),
             ((4, 1, 6), cls(())),
         ]
+
+
+def sums_in_fours(node: Node) -> bool | str:
+    """True, or why ``cf_sum_s8_fours`` cannot be used: four neighbouring sums at a time, in 16 bits."""
+    op: Reduce = node.op  # type: ignore[assignment]
+    x = node["x"]
+    kept, reduced = op.loops(x.shape)
+    if not kept or kept[-1][1] != 1 or kept[-1][0] % 4:
+        return "the last axis is reduced or no multiple of 4"
+    if len(reduced) > 1:
+        return "the reduced axes are not neighbours"
+    return op.count(x.shape) <= 256 or "sums of more than 256 elements"
 
 
 class ReduceSum(Reduce):

@@ -184,8 +184,8 @@ def _middle(least: int, most: int) -> int:
 def _fits(c: Staircase, start: int, m: int, scaling: Scaling, constants: tuple[int, ...]) -> bool:
     """Whether all values stay inside 31 bits."""
     ends = [(acc - start) * m >> scaling.h for acc in _ends(c)]
-    j = constants[1] if len(constants) > 1 else 0
-    values = [v + constants[0] - d for v in ends for d in (0, j)]
+    first, j = constants[0], sum(constants[1:])
+    values = [v + first - d for v in ends for d in (0, j)]
     return max(map(abs, [*values, *constants])) < 1 << 30
 
 

@@ -12,7 +12,7 @@ from chipfit.graph import Node
 from chipfit.ops._activation import Activation
 from chipfit.ops._add import ADD_S8_KERNELS, AddLike
 from chipfit.ops._base import Kernel, for_types, register
-from chipfit.ops._broadcast import binary_samples, int32_samples
+from chipfit.ops._broadcast import binary_samples, int32_samples, scaled_sample
 
 
 @register
@@ -47,4 +47,5 @@ class Add(AddLike):
         yield from binary_samples(rng, cls("relu6"), pairs=slice(1, 4))
         yield from binary_samples(rng, cls("relu_n1_to_1"), 0.2, pairs=slice(1, 4))
         yield from binary_samples(rng, cls(), same_quant=True, pairs=slice(1, 4))
+        yield scaled_sample(rng, cls(), 0.5, 0.5, 1.0)  # exact halves of both signs
         yield from int32_samples(rng, cls())

@@ -14,6 +14,14 @@ from chipfit.ops._base import Kernel, for_types, register
 from chipfit.ops._pool import Pool
 
 
+def _in_fours(node: Node) -> bool | str:
+    """Four channels at a time, sums in 16 bits."""
+    kernel: tuple[int, int] = node.op.attributes()["kernel"]
+    if node["x"].shape[3] % 4:
+        return "the channels are no multiple of 4"
+    return kernel[0] * kernel[1] <= 256 or "windows of more than 256 elements"
+
+
 @register
 @dataclass(frozen=True)
 class AveragePool2D(Pool):
@@ -25,6 +33,7 @@ class AveragePool2D(Pool):
 
     name: ClassVar[str] = "average_pool2d"
     kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel("cf_average_pool2d_s8_fours", for_types("int8"), when=_in_fours),
         Kernel("cf_average_pool2d_s8", for_types("int8")),
         Kernel("cf_average_pool2d_f32", for_types("float32")),
     )

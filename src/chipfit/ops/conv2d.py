@@ -218,18 +218,42 @@ class Conv2D(Op):
         h_pads, w_pads = same_pads(8, 3, 2, 1), same_pads(7, 3, 2, 1)
         strided = Conv2D(stride=(2, 2), pad=(h_pads[0], w_pads[0], h_pads[1], w_pads[1]))
         yield _int8_sample(rng, strided, (1, 8, 7, 3), (4, 3, 3, 3), bias=False)
+        # what the kernels for cores with DSP instructions tell apart: units and halves, odd counts, more than one go
+        cases = [
+            ((1, 1, 5, 8), (2, 1, 1, 8), Conv2D(act="relu")),
+            ((2, 3, 3, 4), (7, 1, 1, 4), Conv2D(act="relu")),
+            ((1, 3, 3, 20), (8, 1, 1, 20), Conv2D()),
+            ((1, 1, 2, 200), (4, 1, 1, 200), Conv2D()),
+            ((1, 3, 5, 20), (3, 3, 3, 20), Conv2D(pad=(1, 1, 1, 1))),
+            ((1, 4, 4, 40), (1, 2, 2, 40), Conv2D(act="relu6")),
+        ]
+        for x_shape, w_shape, op in cases:
+            yield _int8_sample(rng, op, x_shape, w_shape, extreme=True)
+        yield _int8_sample(rng, Conv2D(act="relu"), (1, 9, 11, 8), (4, 1, 1, 8), gain=32.0)
 
 
-def _int8_sample(rng: np.random.Generator, op: Conv2D, x_shape: Shape, w_shape: Shape, bias: bool = True) -> Node:
+def _int8_sample(
+    rng: np.random.Generator,
+    op: Conv2D,
+    x_shape: Shape,
+    w_shape: Shape,
+    bias: bool = True,
+    extreme: bool = False,
+    gain: float = 1.0,
+) -> Node:
+    """``extreme``: the first channel has a tiny scale, the second weights of 0. ``gain``: scales all outputs up."""
     x = int8_type(rng, *x_shape)
     w = rng.integers(-127, 128, w_shape, dtype=np.int8)
     scales = tuple(float(s) for s in rng.uniform(1e-4, 2e-2, w_shape[0]).astype(np.float32))
+    if extreme and len(scales) > 1:
+        scales = (float(np.float32(scales[0] * 1e-7)), *scales[1:])
+        w[1] = 0
     w_type = TensorType(w_shape, DType.INT8, Quant(scales, (0,) * w_shape[0], 0))
     b = rng.integers(-3000, 3000, w_shape[0], dtype=np.int32)
     b_type = TensorType(b.shape, DType.INT32, Quant(tuple(x.q.s * s for s in scales), (0,) * w_shape[0], 0))
     # about the spread of the sums, so that outputs fill the range instead of clamping
     spread = x.q.s * max(scales) * 73 * 73 * float(np.sqrt(w[0].size)) / 64
-    y = Quant.per_tensor(spread * float(rng.uniform(0.5, 2.0)), int(rng.integers(-128, 128)))
+    y = Quant.per_tensor(spread / gain * float(rng.uniform(0.5, 2.0)), int(rng.integers(-128, 128)))
     return make_node(op, {"x": x, "w": (w_type, w), "b": (b_type, b) if bias else None}, (DType.INT8, y))
 
 

@@ -17,6 +17,7 @@ from chipfit.ops._base import Arg, Call, Const, Kernel, Op, Port, float_type, fo
 from chipfit.ops._checks import require_weight_scales
 from chipfit.ops._dense import dense_multipliers, dense_range
 from chipfit.ops._dense_dsp import dense_dsp_call, dense_dsp_reason
+from chipfit.ops._dense_scalar import dense_scalar_call, dense_scalar_reason, dense_thumb1_call
 from chipfit.ops._window import require_int8_weights
 
 
@@ -54,6 +55,20 @@ class FullyConnected(Op):
             lambda n: dense_dsp_reason(n, wide=False),
             lambda n: dense_dsp_call(n, wide=False),
             per_mac=0.91,
+        ),
+        Kernel(
+            "cf_fully_connected_s8_scalar",
+            for_types("int8"),
+            frozenset({"mulh"}),
+            dense_scalar_reason,
+            dense_scalar_call,
+        ),
+        Kernel(
+            "cf_fully_connected_s8_thumb1",
+            for_types("int8"),
+            frozenset({"thumb1"}),
+            dense_scalar_reason,
+            dense_thumb1_call,
         ),
         Kernel("cf_fully_connected_s8", for_types("int8")),
         Kernel("cf_fully_connected_f32", for_types("float32")),

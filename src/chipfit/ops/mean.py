@@ -9,7 +9,7 @@ import numpy as np
 
 from chipfit.graph import Array, Node
 from chipfit.ops._base import Kernel, for_types, register
-from chipfit.ops._reduce import ReduceSum
+from chipfit.ops._reduce import ReduceSum, sums_in_fours
 
 
 @register
@@ -24,6 +24,7 @@ class Mean(ReduceSum):
 
     name: ClassVar[str] = "mean"
     kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel("cf_sum_s8_fours", for_types("int8"), when=sums_in_fours),
         Kernel("cf_sum_s8", for_types("int8")),
         Kernel("cf_mean_f32", for_types("float32")),
     )

@@ -12,7 +12,7 @@ from chipfit.fixedpoint import quantize_multiplier, requantize
 from chipfit.graph import Array, DType, Node
 from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
 from chipfit.ops._base import Call, Kernel, for_types, register
-from chipfit.ops._broadcast import Binary, Params, binary_samples, broadcast_call, int32_samples
+from chipfit.ops._broadcast import Binary, Params, binary_samples, broadcast_call, int32_samples, scaled_sample
 from chipfit.ops._int32 import activation_range_int32, clamp_int32
 from chipfit.ops._lookup import scalar_lookup_kernel
 from chipfit.ops._types import require_one_type
@@ -79,6 +79,7 @@ class Mul(Binary):
         yield from binary_samples(rng, cls("relu"), 8.0, pairs=slice(2))
         yield from binary_samples(rng, cls("relu6"), 3.0, pairs=slice(1, 4))
         yield from binary_samples(rng, cls("relu_n1_to_1"), 0.3, pairs=slice(1, 4))
+        yield scaled_sample(rng, cls(), 0.25, 0.25, 0.01)  # a product that is scaled up
         yield from int32_samples(rng, cls())
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from chipfit.graph import Array, Node
 from chipfit.ops._base import Kernel, for_types, register
-from chipfit.ops._reduce import ReduceSum
+from chipfit.ops._reduce import ReduceSum, sums_in_fours
 
 
 @register
@@ -22,6 +22,7 @@ class Sum(ReduceSum):
 
     name: ClassVar[str] = "sum"
     kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel("cf_sum_s8_fours", for_types("int8"), when=sums_in_fours),
         Kernel("cf_sum_s8", for_types("int8")),
         Kernel("cf_sum_f32", for_types("float32")),
     )

@@ -23,7 +23,6 @@ typedef struct {
     /* 1x1, stride 1, a multiple of 4 channels, an even number of outputs, no clamp; n, in_h and out_h are then 1 */
     int32_t pointwise;
     int32_t units, half;  /* of an expanded window: see cf_pixel_pair */
-    int32_t shift;
     int32_t in_zero, act_min, act_max;
 } cf_conv2d_dsp_params;
 
@@ -241,10 +240,9 @@ CF_INLINE void cf_conv_windows(const int8_t *x, const int32_t *w, int8_t *y, int
     }
 }
 
-CF_INLINE void cf_conv2d_dsp(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair, int32_t tile,
+CF_INLINE void cf_conv2d_dsp(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair, cf_pairs_function *pairs,
                              const cf_conv2d_dsp_params *p)
 {
-    cf_pairs_function *const pairs = cf_pairs_of(tile, p->shift);
     if (p->pointwise) {
         cf_conv_pointwise(x, w, y, pair, pairs, p->in_w, p->in_c / 4, p->out_c);
     } else {

@@ -45,6 +45,13 @@ static inline int32_t cf_multiply(int32_t x, int32_t m, int shift)
 
 static inline int32_t cf_clamp(int32_t x, int32_t low, int32_t high)
 {
+#if defined(__ARM_FEATURE_SAT) && defined(__GNUC__) && !defined(__clang__)
+    /* clang finds the instruction by itself */
+    if (__builtin_constant_p(low == INT8_MIN && high == INT8_MAX) && low == INT8_MIN && high == INT8_MAX) {
+        __asm__("ssat %0, #8, %1" : "=r"(x) : "r"(x));
+        return x;
+    }
+#endif
     return x < low ? low : x > high ? high : x;
 }
 

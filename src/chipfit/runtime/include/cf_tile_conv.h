@@ -250,7 +250,8 @@ static inline const int32_t *cf_all_pairs(const cf_pixel_pair *g, const int32_t 
 
 #endif
 
-/* one body for each shift, kind of weights, and number of units in a row, of which a program has what it uses */
+/* one body for each shift, kind of weights, and number of units in a row (long: for many values), of which a program has
+ * what its layers name */
 CF_PAIRS_NARROW(cf_pairs_8, 8, 8)
 CF_PAIRS_NARROW(cf_pairs_12, 12, 8)
 CF_PAIRS_NARROW(cf_pairs_long_8, 8, 18)
@@ -259,16 +260,5 @@ CF_PAIRS_WIDE(cf_pairs_wide_8, 8, 8)
 CF_PAIRS_WIDE(cf_pairs_wide_12, 12, 8)
 
 typedef const int32_t *cf_pairs_function(cf_pixel_pair *g, const int32_t *w, int8_t *y0, int8_t *y1);
-
-enum { CF_TILE_NARROW, CF_TILE_WIDE, CF_TILE_LONG /* narrow, for many values */ };
-
-CF_INLINE cf_pairs_function *cf_pairs_of(int32_t tile, int32_t s)
-{
-    switch (tile) {
-    case CF_TILE_WIDE: return s == 12 ? cf_pairs_wide_12 : cf_pairs_wide_8;
-    case CF_TILE_LONG: return s == 12 ? cf_pairs_long_12 : cf_pairs_long_8;
-    default: return s == 12 ? cf_pairs_12 : cf_pairs_8;
-    }
-}
 
 #endif

@@ -13,7 +13,7 @@ typedef struct {
     int32_t step;          /* bytes from one to the next, at most 1023 */
     int32_t line;          /* bytes from a line to the next */
     int32_t odd;           /* 1: the first element is the high half of its word, below it a 0 */
-    int32_t unroll, loops; /* (n - odd) / 4 in two factors, unroll in 0 .. 4 */
+    int32_t unroll, loops; /* (n - odd) / 4 in two factors */
 } cf_planes_from;
 
 /* 0, but gcc does not know: it would write the first round of a loop out separately, with all the assembly in it. */

@@ -1,19 +1,19 @@
 /* One-dimensional Winograd convolution with 3x3 kernels: two tiles of neighbouring output pixels times all output
  * channels, the inner part of the int8 kernels _f23 (tiles of 2 pixels) and _f43 (tiles of 4).
  *
- * With V_p, sums of a tile's input pixels, and U_p, sums of a kernel row's weights, M_p = sum of U_p * V_p over the three
- * rows and the input channels, the outputs times a constant are (ops/_conv_winograd.py has all matrices):
+ * With V_p, sums of a tile's input pixels, and U_p, sums of a kernel row's weights, M_p = sum of U_p * V_p over the
+ * three rows and the input channels, the outputs times a constant are (ops/_conv_winograd.py has all matrices):
  *   f23  p = M1 + M2, q = M1 - M2;                                   y0 = p + M0       y1 = q + M3
  *   f43  and p' = M3 + M4, q' = M3 - M4;   y0 = p + p' + M0   y1 = q + 2q'   y2 = p + 4p'   y3 = q + 8q' + M5
  * Sums wrap modulo 2^32, as often as they like: the outputs fit, and all is sums, differences and products.
  *
- * x: what both tiles see, as int16: for each position p in the order 1 2 0 3, or 1 2 3 4 0 5, the units of 4 channels of
- * three rows, each unit [tile 0: 2 words][tile 1: 2 words], channels (0, 2), (1, 3).
+ * x: what both tiles see, as int16: for each position p in the order 1 2 0 3, or 1 2 3 4 0 5, the units of 4 channels
+ * of three rows, each unit [tile 0: 2 words][tile 1: 2 words], channels (0, 2), (1, 3).
  *
  * w: a stream of int32, one part for each pair of channels (A, B):
  *   C_A C_B   what the accumulators A = k * acc + C start from
- *   for each position the units [A: 2 words][B: 2 words]; after the first `1 + first`, then after every 12, one word: 0:
- *   units follow; else the number of the position, from 1 on; after the last one also which form of the requantization
+ *   for each position the units [A: 2 words][B: 2 words]; after the first few, then after every 12, one word: 0: units
+ *   follow; else the number of the position, from 1 on; one more after the last position for the form of two lines
  *   the numbers of the form (M_A M_B, or M_A M_B J_A J_B R), then 1: another pair follows, or 0
  * Forms, proven equal to the double rounding by ops/_fold.py:
  *   one line   y = ssat8((A * m >> 32) >> s)
@@ -37,8 +37,8 @@ typedef struct {
 #if CF_DSP
 
 /* Registers: r0-r3: A and B of tile 0, A and B of tile 1; r4-r7: x; r8-r11: w; r12, lr: where x and w go on.
- * On the stack, from sp: 4 words for y0, the address of the pixels, bytes from one to the next, x, where the units after
- * the first begin in the code. Above those whatever sums are waiting. */
+ * On the stack, from sp: 4 words for y0, the address of the pixels, bytes from one to the next, x, where the units
+ * after the first begin in the code. Above those whatever sums are waiting. */
 
 /* clang-format off */
 #define CF_WINOGRAD_LOAD "ldmia r12!, {r4-r7}\n ldmia lr!, {r8-r11}\n"
@@ -101,7 +101,7 @@ typedef struct {
     "ldmia lr!, {" numbers "}\n ldrd r8, r11, [sp, #" at "]\n add r12, r8, #2\n str r12, [sp, #" at "]\n"              \
     LAST "add r9, r8, r11, lsl #" next_tile "\n"
 
-/* All pairs. count: of positions; POSITIONS: what follows each, at labels 11, 12 ...; TABLE: where those are */
+/* All pairs. POSITIONS: what follows each position, at labels 11, 12 ...; TABLE: where those are */
 #define CF_WINOGRAD_TILES(name, TABLE, POSITIONS)                                                                      \
 CF_SHARED_BODY void name(const cf_winograd_tiles *g, const int32_t *w, int8_t *y, int32_t pixel)                       \
 {                                                                                                                      \

@@ -1,7 +1,7 @@
 /* Convolution with 3x3 kernels, stride 1, by the tiles of cf_tile_winograd.h: rows in, rows out.
  *
- * Scratch holds, for each two tiles of a row, what the tile calls x, of the three input rows that an output row sees; one
- * input row with what stands for the pixels around it; the outputs of two tiles where a row does not fill them.
+ * Scratch holds, for each two tiles of a row, what the tile calls x, of the three input rows that an output row sees;
+ * one input row with what stands for the pixels around it; the outputs of two tiles where a row does not fill them.
  *
  * Stored inputs q are taken as u = q + 128, 0 to 255: sums of few of them stay inside of 16 bits, so that two can be
  * computed in one word with ordinary additions. The accumulator's start makes up for it.

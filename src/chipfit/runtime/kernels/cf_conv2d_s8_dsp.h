@@ -8,9 +8,10 @@ CF_KERNEL void cf_conv2d_s8_dsp(const int8_t *x,   /* (n, in_h, in_w, in_c) */
                                 const int32_t *w,  /* stream of channel pairs, narrow: see cf_tile_conv.h */
                                 int8_t *y,         /* (n, out_h, out_w, out_c) */
                                 void *scratch,     /* two windows as int16; one as int8 where windows reach outside */
+                                cf_pairs_function *pairs, /* the tile */
                                 const cf_conv2d_dsp_params *p)
 {
-    cf_conv2d_dsp(x, w, y, (int32_t *)scratch, CF_TILE_NARROW, p);
+    cf_conv2d_dsp(x, w, y, (int32_t *)scratch, pairs, p);
 }
 
 #endif

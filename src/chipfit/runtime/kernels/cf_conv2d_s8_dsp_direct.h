@@ -114,6 +114,7 @@ CF_KERNEL void cf_conv2d_s8_dsp_direct(const int8_t *x,  /* (n, in_h, in_w, in_c
                                        const int32_t *w, /* stream of channel pairs, narrow: see cf_tile_conv.h */
                                        int8_t *y,        /* (n, out_h, out_w, out_c) */
                                        void *scratch,    /* blocks of kernel_h rows */
+                                       cf_pairs_function *pairs, /* the tile */
                                        const cf_conv2d_dsp_params *p)
 {
     int32_t *const blocks = (int32_t *)scratch;
@@ -135,7 +136,7 @@ CF_KERNEL void cf_conv2d_s8_dsp_direct(const int8_t *x,  /* (n, in_h, in_w, in_c
             for (int32_t ox = 0; ox < p->out_w; ox += 2) {
                 const int32_t both = ox + 1 < p->out_w;
                 cf_move_pair(&g, blocks + ox * r.block_words);
-                cf_two_pixels(&g, w, y, both ? y + p->out_c : y, cf_pairs_of(CF_TILE_LONG, p->shift), p);
+                cf_two_pixels(&g, w, y, both ? y + p->out_c : y, pairs, p);
                 y += both ? 2 * p->out_c : p->out_c;
             }
             if (oy + 1 < p->out_h) {

@@ -1,5 +1,5 @@
-/* CONV_2D on int8, 3x3, stride 1, for cores with DSP instructions: Winograd's F(2,3) along the rows, 2.7 bytes of weights
- * for each (speed for flash). 4 multiplications make 2 outputs of a row of 3 weights in place of 6. */
+/* CONV_2D on int8, 3x3, stride 1, for cores with DSP instructions: Winograd's F(2,3) along the rows, 2.7 bytes of
+ * weights for each (speed for flash). 4 multiplications make 2 outputs of a row of 3 weights in place of 6. */
 #ifndef CF_CONV2D_S8_DSP_F23_H
 #define CF_CONV2D_S8_DSP_F23_H
 
