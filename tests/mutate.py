@@ -21,13 +21,17 @@ from ops import bundle, test_kernels
 
 @dataclass(frozen=True)
 class Mutation:
-    """A bug: ``old`` becomes ``new`` in a file of the runtime. ``op``: the operator whose tests must catch it."""
+    """A bug: ``old`` becomes ``new`` in a file of the runtime. ``op``: the operator whose tests must catch it.
+
+    ``features``: of a core whose kernels are tested besides the portable ones.
+    """
 
     what: str
     op: str
     file: str
     old: str
     new: str
+    features: frozenset[str] = frozenset()
 
     def apply(self, runtime: Path) -> None:
         path = runtime / self.file
@@ -41,6 +45,9 @@ KERNEL, WINDOW, SOFTMAX = "include/cf_kernel.h", "include/cf_window.h", "include
 CONV, DEPTHWISE = "kernels/cf_conv2d_s8.h", "kernels/cf_depthwise_conv2d_s8.h"
 AVERAGE, MAX_POOL = "kernels/cf_average_pool2d_s8.h", "kernels/cf_max_pool2d_s8.h"
 DENSE = "kernels/cf_fully_connected_s8.h"
+DENSE_DSP, DENSE_TILE = "include/cf_dense_dsp.h", "include/cf_tile_dense.h"
+FINISH, STRIP, PLANE = "include/cf_finish.h", "include/cf_strip.h", "include/cf_plane.h"
+DSP, MULH, THUMB1 = frozenset({"dsp"}), frozenset({"mulh"}), frozenset({"thumb1"})
 
 MUTATIONS = (
     Mutation("rounding constant of the high product", "conv2d", KERNEL, "(INT64_C(1) << 30)", "(INT64_C(1) << 29)"),
@@ -92,6 +99,31 @@ MUTATIONS = (
         "v, p->element, p->after[5]",
         "src, p->element, p->after[5]",
     ),
+    Mutation("dense: overlap of the first four", "fully_connected", DENSE_DSP, "left % 4 : 4", "left % 3 : 4", DSP),
+    Mutation("dense: low bytes of the lanes", "fully_connected", DENSE_DSP, "cf_shl(s.s3, 8)", "cf_shl(s.s2, 8)", DSP),
+    Mutation("dense: negative sums", "fully_connected", DENSE_DSP, "extra & (a >> 31)", "0", DSP),
+    Mutation("dense: end of an odd row", "fully_connected", DENSE_TILE, "memcpy(last, x, (size_t)n)", "(void)x", DSP),
+    Mutation(
+        "strip: padding before a line",
+        "conv2d",
+        STRIP,
+        "p->in_zero, begin * p->in_c",
+        "0, begin * p->in_c",
+        MULH,
+    ),
+    Mutation("finish: negative sums", "conv2d", FINISH, "n->j & (v >> 31)", "0", MULH),
+    Mutation("finish: second digit", "conv2d", FINISH, "v->v2 * middle", "v->v2 * low", THUMB1),
+    Mutation("finish: third digit", "fully_connected", FINISH, "sum * n->high", "sum * n->m", THUMB1),
+    Mutation("plane: stride along a line", "depthwise_conv2d", PLANE, "            to++;\n", "", MULH),
+    Mutation(
+        "plane: lines below the image",
+        "depthwise_conv2d",
+        PLANE,
+        "p->in_lines - top : p->lines",
+        "p->lines : p->lines",
+        THUMB1,
+    ),
+    Mutation("average: unsigned bytes", "average_pool2d", "include/cf_four_sums.h", "- 128 * count", "- 127 * count"),
 )
 FAST = tuple(m for m in MUTATIONS if m.file in (AVERAGE, SOFTMAX))
 """Few that compile quickly: they run with all other tests."""
@@ -107,7 +139,7 @@ def outcome(mutation: Mutation | None, op: str) -> str | None:
         original = bundle.runtime_folder
         bundle.runtime_folder = lambda: runtime
         try:
-            wrong = test_kernels.wrong_on_host(op, frozenset(), Path(name))
+            wrong = test_kernels.wrong_on_host(op, mutation.features if mutation else frozenset(), Path(name))
         finally:
             bundle.runtime_folder = original
     return wrong[0] if wrong else None

@@ -41,8 +41,15 @@ ALL_FEATURES = frozenset({"dsp", "fpu", "unaligned", "mulh", "thumb1"})
 """Every kernel has a meaning in plain C: on the host all of them run."""
 
 
-def make_cases(nodes: list[Node], features: frozenset[str], seed: int, draws: int = 2) -> list[Case]:
-    """``draws`` random inputs for each node and each kernel that a core with these features can run it with."""
+def make_cases(
+    nodes: list[Node], features: frozenset[str], seed: int, draws: int = 2, per_kernel: int | None = None
+) -> list[Case]:
+    """``draws`` random inputs for each node and each kernel that a core with these features can run it with.
+
+    ``per_kernel``: so many nodes for each kernel, evenly spread over all there are.
+    """
+    if per_kernel is not None:
+        nodes = spread_nodes(nodes, features, per_kernel)
     rng = np.random.default_rng(seed)
     cases: list[Case] = []
     for i, node in enumerate(nodes):
@@ -59,6 +66,16 @@ def make_cases(nodes: list[Node], features: frozenset[str], seed: int, draws: in
                 for inputs, v in zip(drawn, values, strict=True)
             ]
     return cases
+
+
+def spread_nodes(nodes: list[Node], features: frozenset[str], per_kernel: int) -> list[Node]:
+    """Nodes such that each kernel meets at least that many, if there are, spread evenly over all it can run."""
+    able: dict[str, list[int]] = {}
+    for i, node in enumerate(nodes):
+        for kernel in usable_kernels(node, features):
+            able.setdefault(kernel.name, []).append(i)
+    chosen = {indices[k * len(indices) // per_kernel] for indices in able.values() for k in range(per_kernel)}
+    return [nodes[i] for i in sorted(chosen)]
 
 
 def usable_kernels(node: Node, features: frozenset[str]) -> list[Kernel]:

@@ -14,6 +14,9 @@ from chipfit.targets import load_board
 from ops import bundle
 
 OPS = sorted(REGISTRY)
+PER_KERNEL = 6
+"""Nodes for each kernel on an emulated core; on the host all of them run."""
+
 CORES = ["nucleo-l4r5zi", "raspberry-pi-pico", "esp32-c3", "maix-bit"]
 
 
@@ -61,7 +64,7 @@ def run_case(library: HostLibrary, case: bundle.Case) -> str | None:
 @pytest.mark.parametrize("name", OPS)
 def test_kernels_on_emulated_cores(name: str, board_name: str, tmp_path: Path) -> None:
     board = load_board(board_name)
-    cases = bundle.make_cases(nodes_of(name), board.core.features, seed=2, draws=1)
+    cases = bundle.make_cases(nodes_of(name), board.core.features, seed=2, draws=1, per_kernel=PER_KERNEL)
     source = tmp_path / "bundle.c"
     source.write_text(bundle.bundle_source(cases) + bundle.chip_main(cases))
     elf = tmp_path / "bundle.elf"

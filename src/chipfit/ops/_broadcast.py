@@ -143,7 +143,8 @@ def binary_samples(
 
 def scaled_sample(rng: np.random.Generator, op: Op, a_scale: float, b_scale: float, y_scale: float) -> Node:
     """An int8 node with scales that random ones don't meet."""
-    a, b = int8_type(rng, 8, 31, scale=a_scale), int8_type(rng, 8, 31, scale=b_scale)
+    a = int8_type(rng, 8, 31, scale=a_scale, zero_point=3)
+    b = int8_type(rng, 8, 31, scale=b_scale, zero_point=-5)
     return make_node(op, {"a": a, "b": b}, (DType.INT8, Quant.per_tensor(y_scale, int(rng.integers(-128, 128)))))
 
 

@@ -66,13 +66,13 @@ CF_SHARED_BODY void cf_expand_row(const int8_t *x, int32_t *to, const cf_block_r
     /* twice: the last pixel is no first */
     CF_ROLLED
     for (int32_t limit = r->blocks; limit <= r->blocks + 1; limit++, first = second) {
+        const int32_t left = limit < begin ? limit : begin, inside = limit < end ? limit : end;
         CF_ROLLED
-        for (; i < limit && i < begin; i++, second = first + 2, first += block) {
+        for (; i < left; i++, second = first + 2, first += block) {
             cf_fill_twice(r->zero, units, first, second);
         }
-        const int32_t stop = limit < end ? limit : end;
         CF_ROLLED
-        for (; i < stop; i++, second = first + 2, first += block) {
+        for (; i < inside; i++, second = first + 2, first += block) {
             x = cf_expand_twice(x, units, first, second);
         }
         CF_ROLLED
