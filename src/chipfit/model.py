@@ -103,7 +103,9 @@ class Model:
         Raises ChipfitError M001 if it does not fit the board, P001 if the folder is not chipfit's.
         """
         path = Path(folder) if folder is not None else None
-        return compile_graph(self.graph, board, path, cc=cc, stack_bytes=stack_bytes, force=force, passes=self.passes, optimize=optimize)
+        return compile_graph(
+            self.graph, board, path, cc=cc, stack_bytes=stack_bytes, force=force, passes=self.passes, optimize=optimize
+        )
 
     def verify(self, samples: SampleLike | int = 32, **options: Any) -> VerifyReport:
         """Hold every execution against the reference: see :func:`chipfit.verify`.

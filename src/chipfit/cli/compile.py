@@ -35,9 +35,7 @@ def compile(
     with talk("reading the model") as say:
         loaded = chipfit.load(model)
         say.say(f"compiling for {board}")
-        firmware = loaded.compile(
-            board, out, cc=cc, stack_bytes=stack or STACK_BYTES, force=force, optimize=optimize
-        )
+        firmware = loaded.compile(board, out, cc=cc, stack_bytes=stack or STACK_BYTES, force=force, optimize=optimize)
     report = firmware.report
     if as_json:
         show_json(report.to_json())
