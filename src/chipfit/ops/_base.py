@@ -61,7 +61,7 @@ class State:
 
 @dataclass(frozen=True)
 class Function:
-    """An argument that is a C function of the runtime: an inner part that the kernel calls. Only those named are linked."""
+    """An argument that is a C function of the runtime: an inner part of the kernel, linked only where it is named."""
 
     name: str
 
