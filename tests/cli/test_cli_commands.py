@@ -49,7 +49,7 @@ def test_compile(cli: Call, demo_model: Path, demo_folder: Path, tmp_path: Path)
     assert (demo_folder / "model.c").is_file()
     assert (demo_folder / "firmware.elf").is_file()
     text = good(cli("compile", demo_model, "-b", "arduino-nano-33-ble", "-o", tmp_path / "out", "--kernels"))
-    assert text.startswith(f"Compiled 12 layers to {tmp_path / 'out'}/"[:40])
+    assert "".join(text.split()).startswith(f"Compiled12layersto{tmp_path / 'out'}/")  # a long path breaks the line
     assert "cf_conv2d_s8" in text
     assert f"Next: chipfit run {tmp_path / 'out'}" in text
 

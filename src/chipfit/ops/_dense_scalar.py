@@ -19,7 +19,7 @@ def dense_scalar_reason(node: Node) -> bool | str:
 def dense_scalar_call(node: Node) -> Call:
     """Arguments of ``cf_fully_connected_s8_scalar``: weights as they are in the model."""
     finish = finish_with_high_multiply(dense_channels(node))
-    args = [Port("x"), Port("w"), Const("numbers", finish.numbers), Port("y")]
+    args = [Port("x"), Port("w"), Const("numbers", finish.numbers, "weights"), Port("y")]
     return Call(args, _params(node, finish), "cf_fully_connected_s8_scalar_params")
 
 
@@ -30,7 +30,7 @@ def dense_thumb1_call(node: Node) -> Call:
     args = [
         Port("x"),
         Const("w", _in_fours(node["w"].array), "weights"),
-        Const("numbers", finish.numbers),
+        Const("numbers", finish.numbers, "weights"),
         Scratch(4 * (columns + columns % 2)),
         Port("y"),
     ]
