@@ -32,7 +32,7 @@ test: setup-dev  ## all tests
 lint: setup-dev  ## ruff and pyright, strict, tests included
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: setup-dev
 	$(BIN)/ruff check --fix .
