@@ -47,7 +47,11 @@ AVERAGE, MAX_POOL = "kernels/cf_average_pool2d_s8.h", "kernels/cf_max_pool2d_s8.
 DENSE = "kernels/cf_fully_connected_s8.h"
 DENSE_DSP, DENSE_TILE = "include/cf_dense_dsp.h", "include/cf_tile_dense.h"
 FINISH, STRIP, PLANE = "include/cf_finish.h", "include/cf_strip.h", "include/cf_plane.h"
-DSP, MULH, THUMB1 = frozenset({"dsp"}), frozenset({"mulh"}), frozenset({"thumb1"})
+SMALL, SMALL_CONV = "include/cf_small.h", "kernels/cf_conv2d_s8_dsp_small.h"
+CONV_DSP, DIRECT = "include/cf_conv_dsp.h", "kernels/cf_conv2d_s8_dsp_direct.h"
+SMALL_DEPTHWISE = "kernels/cf_depthwise_conv2d_s8_dsp_small.h"
+LINES_3X3, PLANES_3X3 = "include/cf_tile_depthwise_3x3.h", "kernels/cf_depthwise_conv2d_s8_dsp_3x3.h"
+DSP, MULH, THUMB1, MLA = (frozenset({feature}) for feature in ("dsp", "mulh", "thumb1", "mla"))
 
 MUTATIONS = (
     Mutation("rounding constant of the high product", "conv2d", KERNEL, "(INT64_C(1) << 30)", "(INT64_C(1) << 29)"),
@@ -104,6 +108,14 @@ MUTATIONS = (
     Mutation("dense: negative sums", "fully_connected", DENSE_DSP, "extra & (a >> 31)", "0", DSP),
     Mutation("dense: end of an odd row", "fully_connected", DENSE_TILE, "memcpy(last, x, (size_t)n)", "(void)x", DSP),
     Mutation(
+        "dense: end of an odd row of bytes",
+        "fully_connected",
+        DENSE_TILE,
+        "memcpy(last, row->end, (size_t)rest)",
+        "memcpy(last, row->begin, (size_t)rest)",
+        DSP,
+    ),
+    Mutation(
         "strip: padding before a line",
         "conv2d",
         STRIP,
@@ -114,6 +126,24 @@ MUTATIONS = (
     Mutation("finish: negative sums", "conv2d", FINISH, "n->j & (v >> 31)", "0", MULH),
     Mutation("finish: second digit", "conv2d", FINISH, "v->v2 * middle", "v->v2 * low", THUMB1),
     Mutation("finish: third digit", "fully_connected", FINISH, "sum * n->high", "sum * n->m", THUMB1),
+    Mutation("mla: second channel", "conv2d", "include/cf_tile_mla.h", "numbers[i / 4 * 2]", "numbers[0]", MLA),
+    Mutation("mla: unpaired channel", "conv2d", "kernels/cf_conv2d_s8_mla.h", "if (left > 1)", "if (left > 2)", MLA),
+    Mutation(
+        "mla: weights of four outputs", "fully_connected", "include/cf_tile_mla.h", "w[4 * k + i]", "w[4 * k]", MLA
+    ),
+    Mutation(
+        "mla: end of a line",
+        "depthwise_conv2d",
+        "kernels/cf_depthwise_conv2d_s8_mla.h",
+        "y[i * step] = last[i]",
+        "y[i] = last[i]",
+        MLA,
+    ),
+    Mutation("planes: next channel's numbers", "depthwise_conv2d", LINES_3X3, "channels ? 8 : 0", "0", DSP),
+    Mutation("planes: channels again", "depthwise_conv2d", PLANES_3X3, "? c + 4 - p->channels : 0", "? 0 : 0", DSP),
+    Mutation(
+        "planes: exact channels", "depthwise_conv2d", PLANES_3X3, "p->band > 1 || p->has_exact", "p->band > 1", DSP
+    ),
     Mutation("plane: stride along a line", "depthwise_conv2d", PLANE, "            to++;\n", "", MULH),
     Mutation(
         "plane: lines below the image",
@@ -123,6 +153,20 @@ MUTATIONS = (
         "p->lines : p->lines",
         THUMB1,
     ),
+    Mutation("border: columns of padding", "conv2d", CONV_DSP, "zero, begin * p->in_c / 4", "zero, 0", DSP),
+    Mutation("border: bytes before a row", "conv2d", CONV_DSP, "cf_copy_bytes(row + skipped", "cf_copy_bytes(row", DSP),
+    Mutation("direct: last pixel outside", "conv2d", DIRECT, "blocks < left + p->in_w", "1", DSP),
+    Mutation("direct: columns of a later tile", "conv2d", DIRECT, "ox > p->pad_left ? ox - p->pad_left : 0", "0", DSP),
+    Mutation("small: padding", "conv2d", SMALL, "(uint32_t)(uint8_t)p->in_zero * 0x01010101u", "0u", DSP),
+    Mutation("small: negative sums", "depthwise_conv2d", SMALL, "(j & (v >> 31))", "0", DSP),
+    Mutation("small: clamp of the activation", "conv2d", SMALL, "v, p->act_min, p->act_max", "v, -128, 127", DSP),
+    Mutation("small: lane of an element", "conv2d", SMALL_CONV, "(k >> 1 & 1u)", "(k & 1u)", DSP),
+    Mutation("small: unpaired channel", "conv2d", SMALL_CONV, "if (oc + 1 < out_c)", "if (1)", DSP),
+    Mutation(
+        "small: unpaired pixel", "conv2d", SMALL_CONV, "    if (second) {\n        cf", "    if (0) {\n        cf", DSP
+    ),
+    Mutation("small: first of four", "depthwise_conv2d", SMALL_DEPTHWISE, "(in_c - 1) % 4 + 1", "4", DSP),
+    Mutation("softmax: exponentials", "softmax", "include/cf_fixed.h", "quarter << i", "quarter >> i"),
     Mutation("average: unsigned bytes", "average_pool2d", "include/cf_four_sums.h", "- 128 * count", "- 127 * count"),
 )
 FAST = tuple(m for m in MUTATIONS if m.file in (AVERAGE, SOFTMAX))

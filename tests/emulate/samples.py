@@ -9,6 +9,7 @@ from pathlib import Path
 PROGRAMS = Path(__file__).parent / "programs"
 # One board for each core.
 BOARDS = {
+    "cortex-m3": "nucleo-f103rb",
     "cortex-m4f": "arduino-nano-33-ble",
     "cortex-m7": "stm32f746-disco",
     "cortex-m0plus": "raspberry-pi-pico",

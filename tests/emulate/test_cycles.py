@@ -27,6 +27,7 @@ LDM_R0_4 = "f0c8"  # ldm r0!, {r4, r5, r6, r7}
 POP_R4_PC = "10bd"  # pop {r4, pc}
 PUSH_R4_LR = "10b5"  # push {r4, lr}
 SMLAD = "21fb0230"  # smlad r0, r1, r2, r3
+MLA = "01fb0230"  # mla r0, r1, r2, r3
 SDIV = "91fbf2f0"  # sdiv r0, r1, r2
 BNE = "fdd1"
 BX_LR = "7047"
@@ -53,6 +54,7 @@ def costs(name: str) -> Cycles:
         (POP_R4_PC, "load_multiple", 2),
         (PUSH_R4_LR, "store_multiple", 2),
         (SMLAD, "multiply", 0),
+        (MLA, "multiply_add", 0),
         (SMULL, "multiply_long", 0),
         (SDIV, "divide", 0),
         (BNE, "branch", 0),
@@ -107,6 +109,13 @@ def test_registers() -> None:
 )
 def test_cortex_m4(code: tuple[str, ...], cycles: int) -> None:
     assert block_cycles(ops(*code), costs("cortex-m4f")) == cycles
+
+
+def test_cortex_m3() -> None:
+    """As the Cortex-M4, but for products."""
+    m3, m4 = costs("cortex-m3"), costs("cortex-m4f")
+    assert [block_cycles(ops(code), m3) for code in (MLA, SMULL, LDM_R0_4, SDIV)] == [2, 5, 5, 12]
+    assert [block_cycles(ops(code), m4) for code in (MLA, SMULL)] == [1, 1]
 
 
 def test_jumps() -> None:

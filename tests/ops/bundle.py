@@ -10,7 +10,8 @@ import numpy as np
 
 from chipfit.codegen import ctext
 from chipfit.codegen.layers import layer_functions
-from chipfit.codegen.lower import Program, assemble
+from chipfit.codegen.lower import assemble
+from chipfit.codegen.program import Program
 from chipfit.codegen.project import runtime_folder
 from chipfit.graph import Array, Node
 from chipfit.interpret import initial_state, trace
@@ -37,7 +38,7 @@ class Case:
         return b"".join(np.ascontiguousarray(x).tobytes() for x in self.inputs)
 
 
-ALL_FEATURES = frozenset({"dsp", "fpu", "unaligned", "mulh", "thumb1"})
+ALL_FEATURES = frozenset({"dsp", "fpu", "unaligned", "mulh", "mla", "thumb1"})
 """Every kernel has a meaning in plain C: on the host all of them run."""
 
 
@@ -60,7 +61,7 @@ def make_cases(
         for k, kernel in enumerate(usable_kernels(node, features)):
             choices = [Choice(kernel if n is node else op_of(n).choose(n, features).kernel) for n in graph.nodes]
             program = assemble(graph, graph.nodes, choices, f"case{i}_{k}", {})
-            label = f"#{i} {node.op} {kernel.name}"
+            label = f"#{i} {node.op} {kernel.title}"
             cases += [
                 Case(node, program, inputs, tuple(v[y] for y in graph.outputs), label)
                 for inputs, v in zip(drawn, values, strict=True)
@@ -73,14 +74,14 @@ def spread_nodes(nodes: list[Node], features: frozenset[str], per_kernel: int) -
     able: dict[str, list[int]] = {}
     for i, node in enumerate(nodes):
         for kernel in usable_kernels(node, features):
-            able.setdefault(kernel.name, []).append(i)
+            able.setdefault(kernel.title, []).append(i)
     chosen = {indices[k * len(indices) // per_kernel] for indices in able.values() for k in range(per_kernel)}
     return [nodes[i] for i in sorted(chosen)]
 
 
 def usable_kernels(node: Node, features: frozenset[str]) -> list[Kernel]:
     candidates = op_of(node).candidates(node)
-    return [k for k in candidates if k.reason_against(node, features, math.inf) is None]
+    return [k for k in candidates if k.reason_against(node, features, math.inf, shared=k.compact) is None]
 
 
 def bundle_source(cases: list[Case]) -> str:

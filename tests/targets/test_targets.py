@@ -10,14 +10,18 @@ from chipfit.errors import ChipfitError
 from chipfit.targets import board_names, core_names, load_board, load_core
 
 BOARDS = {
+    "arduino-due": ("cortex-m3", 84, 0x8_0000, 512, 0x2007_0000, 96),
     "arduino-nano-33-ble": ("cortex-m4f", 64, 0x1_0000, 960, 0x2000_0000, 256),
     "esp32-c3": ("rv32imc", 160, 0x4200_0000, 1024, 0x3FC8_0000, 312),
     "maix-bit": ("rv64gc", 400, 0x8000_0000, 2048, 0x8020_0000, 4096),
+    "nucleo-f103rb": ("cortex-m3", 72, 0x0800_0000, 128, 0x2000_0000, 20),
+    "nucleo-h743zi": ("cortex-m7", 480, 0x0800_0000, 2048, 0x2000_0000, 128),
     "nucleo-l4r5zi": ("cortex-m4f", 120, 0x0800_0000, 2048, 0x2000_0000, 640),
+    "pimoroni-pico-plus-2": ("cortex-m33", 150, 0x1000_0000, 16384, 0x2000_0000, 512),
     "raspberry-pi-pico": ("cortex-m0plus", 125, 0x1000_0100, 2047.75, 0x2000_0000, 256),
     "raspberry-pi-pico-2": ("cortex-m33", 150, 0x1000_0000, 4096, 0x2000_0000, 512),
     "sparkfun-edge": ("cortex-m4f", 48, 0xC000, 976, 0x1000_0000, 384),
-    "stm32f746-disco": ("cortex-m7", 216, 0x0800_0000, 1024, 0x2000_0000, 320),
+    "stm32f746-disco": ("cortex-m7", 216, 0x0800_0000, 1024, 0x2000_0000, 64),
 }
 
 BOARD_FILES = Path(str(load_board.__code__.co_filename)).parent / "boards"
@@ -90,6 +94,7 @@ def test_every_core_has_a_source() -> None:
 
 def test_cores() -> None:
     assert load_core("cortex-m4f").features == {"dsp", "fpu", "mulh", "unaligned"}
+    assert load_core("cortex-m3").features == {"mla", "mulh", "unaligned"}
     assert load_core("cortex-m0plus").features.isdisjoint({"dsp", "fpu", "mulh", "unaligned"})
     for name in core_names():
         core = load_core(name)
@@ -180,3 +185,24 @@ def test_missing_board_file(tmp_path: Path) -> None:
     with pytest.raises(ChipfitError, match="cannot read the board file") as caught:
         load_board(tmp_path / "gone.toml")
     assert caught.value.code == "F001"
+
+
+def test_memories_that_need_setting_up(tmp_path: Path) -> None:
+    """They come last; the first of a kind, where the program and its stack lie, cannot be one."""
+    text = GOOD.replace('kind = "ram", ', 'kind = "ram", setup = "power it", ')
+    board = load_board(board_file(tmp_path, text))
+    assert [memory.setup for memory in board.memories] == [None, None, "power it"]
+    assert [memory.name for memory in board.fastest("ram")] == ["ram", "ccm"]
+    for setup, bad in (('size = "512K"', "flash"), ("size = 98304", "ram")):
+        assert setup in text
+        path = board_file(tmp_path, text.replace(setup, f'{setup}, setup = "wake it"', 1))
+        with pytest.raises(ChipfitError, match=f"memory.{bad} is the first {bad}, which must be there") as caught:
+            load_board(path)
+        assert caught.value.code == "B002"
+
+
+def test_fewer_wait_states_come_first(tmp_path: Path) -> None:
+    """Unknown counts as one; among equals the order is that of the file."""
+    text = GOOD.replace('kind = "ram", ', 'kind = "ram", wait_states = 0, ')
+    assert [memory.name for memory in load_board(board_file(tmp_path, text)).fastest("ram")] == ["ccm", "ram"]
+    assert [memory.name for memory in load_board(board_file(tmp_path, GOOD)).fastest("ram")] == ["ram", "ccm"]

@@ -4,7 +4,7 @@ from chipfit.emulate.cycles import estimate_cycles, how_estimated
 from chipfit.emulate.elf import Elf, Sizes, Symbol
 from chipfit.emulate.library import HostLibrary
 from chipfit.emulate.machine import MachineResult, Mark, run_elf
-from chipfit.emulate.toolchain import build_elf, build_host_library
+from chipfit.emulate.toolchain import build_elf, build_host_library, used_bytes
 
 __all__ = [
     "Elf",
@@ -18,4 +18,5 @@ __all__ = [
     "estimate_cycles",
     "how_estimated",
     "run_elf",
+    "used_bytes",
 ]

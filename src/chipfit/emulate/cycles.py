@@ -7,6 +7,7 @@ starts anew in each block, and it knows no caches and no data-dependent times.
 
 Memories answer at once, except flash whose ``wait_states`` a board states: these are added to each taken branch, since
 prefetching hides them from code that runs straight on. A board that states none gets zero, and the result says so.
+What the emulator counts knows no addresses of data: where data lies in a memory that may wait, the result names it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from chipfit.emulate.disassembly import BRANCH, FLOAT, MEMORY, MULTIPLY, Op, disassemble
 from chipfit.emulate.elf import Elf
 from chipfit.emulate.machine import MachineResult
+from chipfit.emulate.toolchain import used_bytes
 from chipfit.targets import Board, Cycles
 
 _CLASSES = (MEMORY, MULTIPLY, BRANCH, FLOAT)
@@ -39,13 +41,15 @@ def estimate_cycles(result: MachineResult, board: Board) -> list[int] | None:
     return [round(count) for count in cycles]
 
 
-def how_estimated(board: Board) -> str:
-    """What an estimate for this board assumes, in words."""
+def how_estimated(board: Board, elf: Elf | None = None) -> str:
+    """What an estimate for this board assumes, in words; ``elf``: the program, where it may use several memories."""
     core = "approximate costs, " if board.core.cycles and board.core.cycles.approximate else ""
     waits = board.flash.wait_states
-    if waits is None:
-        return f"estimated (cycle model; {core}zero wait states assumed)"
-    return f"estimated (cycle model; {core}{waits} wait states at taken branches)"
+    flash = "zero wait states assumed" if waits is None else f"{waits} wait states at taken branches"
+    others = [m for m in board.memories if m not in (board.flash, board.ram) and m.wait_states != 0]
+    slow = [m.name for m in others if elf and used_bytes(elf, board, m)]
+    data = f"; waits for data in {', '.join(slow)} not counted" if slow else ""
+    return f"estimated (cycle model; {core}{flash}{data})"
 
 
 def block_cycles(ops: list[Op], costs: Cycles) -> float:
@@ -99,6 +103,7 @@ def _cost(op: Op, before: Op | None, costs: Cycles) -> float:
         return costs.store if overlaps or not op.is_indexed else costs.store_indexed
     by_kind = {
         "multiply": costs.multiply,
+        "multiply_add": costs.multiply_add,
         "multiply_long": costs.multiply_long,
         "divide": costs.divide,
         "float_op": costs.float_op,

@@ -22,6 +22,7 @@ Kind = Literal[
     "load_multiple",
     "store_multiple",
     "multiply",
+    "multiply_add",
     "multiply_long",
     "divide",
     "float_op",
@@ -35,7 +36,7 @@ Kind = Literal[
 ]
 
 MEMORY: frozenset[Kind] = frozenset({"load", "store", "load_multiple", "store_multiple"})
-MULTIPLY: frozenset[Kind] = frozenset({"multiply", "multiply_long"})
+MULTIPLY: frozenset[Kind] = frozenset({"multiply", "multiply_add", "multiply_long"})
 BRANCH: frozenset[Kind] = frozenset({"branch", "jump", "call", "jump_register"})
 FLOAT: frozenset[Kind] = frozenset({"float_op", "float_multiply_add", "float_divide"})
 
@@ -51,7 +52,8 @@ _ARM: tuple[tuple[Kind, str], ...] = (
     ("call", rf"bl{_CONDITION}?"),
     ("jump_register", rf"(blx|bx|tb[bh]){_CONDITION}?"),
     ("multiply_long", r"(umull|umlal|umaal|smull|smlal|smlsld).*"),
-    ("multiply", r"(mul|mla|mls|smul|smla|smls|smmul|smml|smua|smus).*"),
+    ("multiply_add", rf"ml[as]{_CONDITION}?"),
+    ("multiply", r"(mul|smul|smla|smls|smmul|smml|smua|smus).*"),
     ("divide", r"[us]div.*"),
     ("float_divide", r"v(div|sqrt).*"),
     ("float_multiply_add", r"v(mla|mls|fma|fms|nmla|nmls|fnma|fnms).*"),

@@ -148,8 +148,7 @@ def check_fit(elf: Elf, board: Board) -> None:
     """M001 with exact figures unless every memory of the board holds what the linker placed in it."""
     problems: list[str] = []
     for memory in board.memories:
-        end = memory.kind if memory in (board.flash, board.ram) else memory.name
-        needed = elf.labels[f"cf_{end}_end"] - memory.origin
+        needed = used_bytes(elf, board, memory)
         if needed > memory.size:
             problems.append(
                 f"{memory.name} {needed / 1024:,.1f} KiB of {memory.size / 1024:,.1f} KiB "
@@ -161,6 +160,12 @@ def check_fit(elf: Elf, board: Board) -> None:
             f"the program does not fit {board.name}: {'; '.join(problems)}",
             "choose a board with more memory, a smaller input or a smaller model",
         )
+
+
+def used_bytes(elf: Elf, board: Board, memory: Memory) -> int:
+    """Bytes of a memory that a program takes, from its origin on."""
+    end = memory.kind if memory in (board.flash, board.ram) else memory.name
+    return max(0, elf.labels[f"cf_{end}_end"] - memory.origin)
 
 
 def replace_file(source: Path, target: Path) -> None:

@@ -6,6 +6,7 @@ import pkgutil
 from chipfit.ops._base import (
     NARROW,
     REGISTRY,
+    Accumulator,
     Arg,
     Call,
     Choice,
@@ -14,6 +15,7 @@ from chipfit.ops._base import (
     Kernel,
     Op,
     Port,
+    RowSums,
     Scratch,
     State,
     dequantize,
@@ -22,6 +24,7 @@ from chipfit.ops._base import (
     op_of,
     random_input,
 )
+from chipfit.ops._traversal import Rows, Traversal
 
 for _module in pkgutil.iter_modules(__path__):
     if not _module.name.startswith("_"):
@@ -30,6 +33,7 @@ for _module in pkgutil.iter_modules(__path__):
 __all__ = [
     "NARROW",
     "REGISTRY",
+    "Accumulator",
     "Arg",
     "Call",
     "Choice",
@@ -38,8 +42,11 @@ __all__ = [
     "Kernel",
     "Op",
     "Port",
+    "RowSums",
+    "Rows",
     "Scratch",
     "State",
+    "Traversal",
     "dequantize",
     "graph_of",
     "make_node",

@@ -14,6 +14,7 @@ from chipfit.ops._base import Call, Kernel, for_types
 from chipfit.ops._broadcast import Binary, Params, broadcast_call
 from chipfit.ops._int32 import activation_range_int32, clamp_int32
 from chipfit.ops._lookup import scalar_lookup_kernel
+from chipfit.ops._steps import elements_in_order
 from chipfit.ops._types import require_one_type
 
 
@@ -131,6 +132,8 @@ def _call_rescale(node: Node) -> Call:
 #: the preferred one first
 ADD_S8_KERNELS = (
     scalar_lookup_kernel(),
-    Kernel("cf_add_s8", for_types("int8"), when=_has_two_products, call=_call_two_products),
-    Kernel("cf_add_s8_rescale", for_types("int8"), call=_call_rescale),
+    Kernel(
+        "cf_add_s8", for_types("int8"), when=_has_two_products, call=_call_two_products, traversal=elements_in_order
+    ),
+    Kernel("cf_add_s8_rescale", for_types("int8"), call=_call_rescale, traversal=elements_in_order),
 )

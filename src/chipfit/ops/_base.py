@@ -16,6 +16,8 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Graph, Node, OpBase, Quant, Shape, TensorType, Value, Variable
+from chipfit.ops._roles import NO_ROLES, Roles
+from chipfit.ops._traversal import Rows, Traversal
 
 # ---------------------------------------------------------------------------------------------- the C call
 
@@ -60,13 +62,18 @@ class State:
 
 
 @dataclass(frozen=True)
+class Accumulator:
+    """An argument that points at sums (int32) that live from the first row of an image to the last."""
+
+
+@dataclass(frozen=True)
 class Function:
     """An argument that is a C function of the runtime: an inner part of the kernel, linked only where it is named."""
 
     name: str
 
 
-Arg = Port | Const | Scratch | State | Function
+Arg = Port | Const | Scratch | State | Accumulator | Function
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,19 @@ class Call:
     struct: str | None = None
 
 
+@dataclass(frozen=True)
+class RowSums:
+    """How an op over whole images (a global pool) takes its input row by row.
+
+    ``nbytes`` of sums, 0 at first. ``add``: kernel and call for one row of the input (``Port("x")`` is that row);
+    ``finish``: kernel and call that make the output of the sums. The bytes are those of the op's own kernels.
+    """
+
+    nbytes: int
+    add: tuple[str, Call]
+    finish: tuple[str, Call]
+
+
 NARROW = 1.25
 """Bytes per weight up to which weights count as one byte each: what is around them (constants, fill) included."""
 
@@ -95,6 +115,10 @@ class Kernel:
     ``call`` builds the arguments if they differ from the op's own. ``weight_bytes``: flash per weight, about.
     ``per_mac``: instructions per multiply-accumulate, about (measured on typical layers): what wider weights buy.
     ``shareable``: whether one body can serve layers of different shapes; not so where shapes are in its instructions.
+    ``compact``: it trades speed for little code, and is taken only where layers share bodies.
+    ``form`` tells kernels of the same name apart: the same function, called with less scratch. ``traversal(node,
+    backward)``: when it reads and writes what; None: any time (always so where there is no function). Where there is a
+    traversal backward, the parameters have a field ``backward``, which ``call`` leaves at 0.
     """
 
     name: str
@@ -105,6 +129,18 @@ class Kernel:
     weight_bytes: float = 1.0
     per_mac: float | None = None
     shareable: bool = True
+    compact: bool = False
+    form: str = ""
+    traversal: Callable[[Node, bool], Traversal | None] | None = None
+
+    @property
+    def title(self) -> str:
+        """The name, and the form where there are several."""
+        return f"{self.name} ({self.form})" if self.form else self.name
+
+    def steps(self, node: Node, backward: bool = False) -> Traversal | None:
+        """When it reads and writes what; None: it may read anything until its last write."""
+        return self.traversal(node, backward) if self.traversal else None
 
     def matches(self, node: Node) -> bool:
         if self.types is None:
@@ -122,6 +158,8 @@ class Kernel:
         """
         if shared and not self.shareable:
             return "its body is made for one shape and cannot be shared"
+        if self.compact and not shared:
+            return "it trades speed for little code"
         if self.weight_bytes > weight_bytes:
             return f"its weights take {self.weight_bytes:g} bytes each"
         missing = self.needs - features
@@ -155,6 +193,8 @@ class Op(OpBase):
     kernels: ClassVar[tuple[Kernel, ...]] = ()
     #: the output has the bytes of the input in the same order: it can be the same memory
     is_view: ClassVar[bool] = False
+    #: what its int8 form asks of scales and zero points
+    quant: ClassVar[Roles] = NO_ROLES
 
     @abstractmethod
     def infer(self, node: Node) -> Sequence[Shape]: ...
@@ -177,9 +217,29 @@ class Op(OpBase):
             for y, v in zip(outputs, node.outputs, strict=True)
         )
 
+    def quantized(self, quant: Quant) -> Op:
+        """The operator on integers that stands for this one on real numbers; ``quant``: of its first output."""
+        return self
+
     def macs(self, node: Node) -> int:
         """Multiply-accumulates of one run."""
         return 0
+
+    def rows(self, node: Node) -> Rows | str:
+        """Which input rows an output row needs, or why the output is not computed row by row."""
+        return "it is not computed row by row"
+
+    def slice_rows(self, node: Node, first: int, count: int, padded: bool) -> Node:
+        """The node that computes output rows ``first`` to ``first + count - 1`` from the input rows they need.
+
+        ``padded``: the input holds rows of padding, too, so that all windows are whole; else those rows are clipped at
+        the image and the node pads. Constants are the same values. Only where ``rows`` gives them.
+        """
+        raise NotImplementedError
+
+    def row_sums(self, node: Node) -> RowSums | None:
+        """How the op takes its input row by row though its output is no image; None: it does not."""
+        return None
 
     def call(self, node: Node) -> Call | list[Call]:
         """Arguments of the C kernels (those that do not bring their own ``call``); several calls run in order."""
@@ -203,7 +263,7 @@ class Op(OpBase):
             if reason is None and chosen is None:
                 chosen = kernel
             else:
-                rejected.append((kernel.name, reason or "a better one fits"))
+                rejected.append((kernel.title, reason or "a better one fits"))
         if chosen is None:
             types = ", ".join(str(v.type) for v in node.operands)
             why = "; ".join(f"{name}: {reason}" for name, reason in rejected) or "no kernel has these element types"

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._base import Call, Op, Port, float_type, int8_type, make_node
+from chipfit.ops._roles import OWN, Roles
+from chipfit.ops._traversal import Rows, elementwise_rows, sliced
 
 Params = dict[str, int | float | tuple[int, ...]]
 
@@ -92,10 +95,18 @@ def loops_of(node: Node, a: str, b: str) -> Loops:
 class Binary(Op):
     """Base of operators on a and b."""
 
+    quant: ClassVar[Roles] = OWN
+
     inputs = ("a", "b")
 
     def infer(self, node: Node) -> Sequence[Shape]:
         return [broadcast_shape(node, "a", "b")]
+
+    def rows(self, node: Node) -> Rows | str:
+        return elementwise_rows(node)
+
+    def slice_rows(self, node: Node, first: int, count: int, padded: bool) -> Node:
+        return sliced(node, self, first, first + count, count)
 
 
 def broadcast_call(node: Node, params: Params, struct: str | None = None, a: str = "a", b: str = "b") -> Call:

@@ -6,6 +6,7 @@ is done with them).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,15 +16,22 @@ from chipfit.fixedpoint import Int
 from chipfit.graph import Array, Node
 from chipfit.ops._activation import activation_range
 from chipfit.ops._base import Call, Const, Function, Port, Scratch
-from chipfit.ops._channels import Channels, channels_of, constant_operands
-from chipfit.ops._conv_forms import LINE, K, Pair, pairs_of, plain_reason
-from chipfit.ops._window import output_multipliers
+from chipfit.ops._channels import constant_operands
+from chipfit.ops._conv_forms import LINE, K, Pair, conv_channels, pairs_of, plain_reason
+from chipfit.ops._prepared import prepared
+from chipfit.ops._traversal import Traversal, window_spans, windows_traversal
 
 _UNITS, _UNITS_LONG = 8, 18
 """How many units of 8 values the tile runs through in one go, and the one of the direct kernel."""
 
 _DIRECT_SCRATCH = 8192
 """Bytes up to which the direct kernel may keep rows: it saves a tenth of the instructions."""
+
+_TILE, _TILE_SCRATCH = 8, 2048
+"""Pixels of a tile of the direct kernel at most, and the bytes for which it has fewer (2 at least)."""
+
+
+# ---------------------------------------------------------------------------------------------- when, call
 
 
 def conv_dsp_reason(node: Node, wide: bool) -> bool | str:
@@ -34,13 +42,13 @@ def conv_dsp_reason(node: Node, wide: bool) -> bool | str:
     x, w = node["x"], node["w"]
     if x.shape[3] != w.shape[3]:
         return "it has groups"
-    lanes = _lanes(_channels(node).w, wide)
+    lanes = _lanes(conv_channels(node).w, wide)
     if lanes.min() < -(1 << 15):
         return "a weight of -128 beside a negative one does not fit their common 16 bits"
-    return next((text for c in _channels(node).stairs if (text := plain_reason(c))), True)
+    return next((text for c in conv_channels(node).stairs if (text := plain_reason(c))), True)
 
 
-def conv_direct_reason(node: Node) -> bool | str:
+def conv_direct_reason(node: Node, tiled: bool = False) -> bool | str:
     """True, or why the direct kernel cannot be used, or is not better than the one that builds windows."""
     shape, y = Shape.of(node), node["y"]
     kernel_h, kernel_w, channels = (shape.fields[name] for name in ("kernel_h", "kernel_w", "in_c"))
@@ -52,7 +60,10 @@ def conv_direct_reason(node: Node) -> bool | str:
     # half a pair is wasted in each row; building windows costs 1.2 instructions a value, once for all output channels
     if y.shape[2] % 2 and 3 * y.shape[2] < 2 * y.shape[3]:
         return "rows have an odd number of pixels and are short"
-    scratch = shape.direct_scratch()
+    tile = shape.tile()
+    if tiled and tile >= y.shape[2]:
+        return f"rows of {y.shape[2]} pixels are one tile"
+    scratch = shape.direct_scratch(tile if tiled else y.shape[2])
     if scratch > _DIRECT_SCRATCH:
         return f"it needs {scratch:,} B of scratch, more than {_DIRECT_SCRATCH:,}"
     return conv_dsp_reason(node, wide=False)
@@ -61,43 +72,93 @@ def conv_direct_reason(node: Node) -> bool | str:
 def conv_dsp_call(node: Node, wide: bool) -> Call:
     """Arguments of ``cf_conv2d_s8_dsp`` and ``_wide``."""
     shape = Shape.of(node)
-    order = shape.order()
-    scratch = len(order) * 4 + (-(-shape.taps // 4) * 4 if shape.padded else 0)
-    return _call(node, shape, order, scratch, "cf_pairs_wide" if wide else "cf_pairs", _UNITS)
+    tile = "cf_pairs_wide" if wide else "cf_pairs"
+    return _call(node, shape, shape.order, shape.lanes * 4 + shape.row_copy(), tile, _UNITS)
 
 
-def conv_direct_call(node: Node) -> Call:
-    """Arguments of ``cf_conv2d_s8_dsp_direct``."""
+def conv_direct_call(node: Node, tiled: bool = False) -> Call:
+    """Arguments of ``cf_conv2d_s8_dsp_direct``; ``tiled``: it keeps tiles of a row, and not whole rows."""
     shape = Shape.of(node)
-    return _call(node, shape, shape.direct_order(), shape.direct_scratch(), "cf_pairs_long", _UNITS_LONG)
+    tile = shape.tile() if tiled else 0
+    scratch = shape.direct_scratch(min(tile, shape.fields["out_w"]) or shape.fields["out_w"])
+    return _call(node, shape, shape.direct_order, scratch, "cf_pairs_long", _UNITS_LONG, tile)
 
 
-def _call(node: Node, shape: Shape, order: list[int | None], scratch: int, tile: str, in_one_go: int) -> Call:
-    channels = _channels(node)
-    s, pairs = pairs_of(channels.stairs, channels.start.tolist())
+def _call(
+    node: Node,
+    shape: Shape,
+    order: Callable[[], list[int | None]],
+    scratch: int,
+    function: str,
+    in_one_go: int,
+    tile: int = 0,
+) -> Call:
+    def stream() -> Array:
+        return _stream(_ordered(conv_channels(node).w, order()), pairs, function == "cf_pairs_wide", in_one_go)
+
+    s, pairs = prepared(node, "pairs of channels", lambda: _pairs(node))
     y, w = node["y"], node["w"]
     low, high = activation_range(node.op.attributes()["act"], y.dtype, y.q)
     is_pointwise = shape.flat and shape.run % 4 == 0 and w.shape[0] % 2 == 0 and (low, high) == y.dtype.range
-    stream = _stream(_ordered(channels.w, order), pairs, tile == "cf_pairs_wide", in_one_go)
     params: dict[str, int | float | tuple[int, ...]] = {
         **shape.params(),
         "out_c": w.shape[0],
         "pointwise": int(is_pointwise),
-        "units": len(order) // 8,
-        "half": len(order) % 8 // 4,
+        "units": shape.lanes // 8,
+        "half": shape.lanes % 8 // 4,
+        "tile": tile,
         "in_zero": node["x"].q.zp,
         "act_min": low,
         "act_max": high,
+        "backward": 0,
     }
-    args = [Port("x"), Const("w", stream, "weights"), Port("y"), Scratch(scratch), Function(f"{tile}_{s}")]
+    weights = prepared(node, (function, shape.columns), stream)
+    args = [Port("x"), Const("w", weights, "weights"), Port("y"), Scratch(scratch), Function(f"{function}_{s}")]
     return Call(args, params, "cf_conv2d_dsp_params")
 
 
-def _channels(node: Node) -> Channels:
-    w, y = node["w"], node["y"]
-    act_range = activation_range(node.op.attributes()["act"], y.dtype, y.q)
-    m, shift = output_multipliers(node["x"], w, y, w.shape[0])
-    return channels_of(node, w.array.reshape(w.shape[0], -1), m, shift, act_range)
+def _pairs(node: Node) -> tuple[int, list[Pair]]:
+    channels = conv_channels(node)
+    return pairs_of(channels.stairs, channels.start.tolist())
+
+
+# ---------------------------------------------------------------------------------------------- traversal
+
+
+def conv_dsp_traversal(node: Node, backward: bool) -> Traversal | None:
+    """Pairs of pixels, across the ends of rows."""
+    return windows_traversal(node, block=2, staged=True, backward=backward)
+
+
+def conv_rows_traversal(node: Node, backward: bool) -> Traversal | None:
+    """Output rows; before each the input rows that no row before it needed are read. Stride and dilation are 1."""
+    if backward:
+        return None
+    n, h, w, c = node["x"].shape
+    out_h, out_row = node["y"].shape[1], node["y"].shape[2] * node["y"].shape[3]
+    ends = np.clip(np.arange(out_h) + node["w"].shape[1] - node.op.attributes()["pad"][0], 0, h)
+    image = np.arange(n)[:, None] * h
+    low, high = (((image + rows) * w * c).reshape(-1) for rows in (np.append(0, ends[:-1]), ends))
+    at = np.arange(n * out_h) * out_row
+    return Traversal({"x": (low, high)}, (at, at + out_row), staged=True)
+
+
+def conv_tiles_traversal(node: Node, backward: bool) -> Traversal | None:
+    """Tiles of an output row, each with all that its windows see."""
+    if backward:
+        return None
+    n, out_h, out_w, out_c = node["y"].shape
+    firsts = np.arange(0, out_w, Shape.of(node).tile())
+    low, high = window_spans(node)
+    image = np.arange(n)[:, None] * (node["x"].type.nbytes // n)
+    low = (image + np.minimum.reduceat(low, firsts, axis=1).reshape(-1)).reshape(-1)
+    high = (image + np.maximum.reduceat(high, firsts, axis=1).reshape(-1)).reshape(-1)
+    rows = np.arange(n * out_h)[:, None] * out_w
+    start, end = (((rows + x) * out_c).reshape(-1) for x in (firsts, np.append(firsts[1:], out_w)))
+    return Traversal({"x": (low, high)}, (start, end), staged=True)
+
+
+# ---------------------------------------------------------------------------------------------- shape
 
 
 @dataclass(frozen=True)
@@ -159,6 +220,15 @@ class Shape:
         """Input bytes that a pixel sees."""
         return self.rows * self.columns * self.run
 
+    @property
+    def lanes(self) -> int:
+        """Values of an expanded window."""
+        return max(8, -(-self.taps // 4) * 4)
+
+    def row_copy(self) -> int:
+        """Bytes in which a run of a window that reaches over the border is put together, where words do not do."""
+        return -(-self.run // 4) * 4 if self.padded and self.fields["in_c"] % 4 else 0
+
     def params(self) -> dict[str, int]:
         return {**self.fields, "columns": self.columns, "run": self.run, "padded": int(self.padded)}
 
@@ -172,7 +242,7 @@ class Shape:
         words = [start + at + lane for start in starts for at in range(0, whole, 4) for lane in (0, 2, 1, 3)]
         left = [start + at for start in starts for at in range(whole, self.run)]
         order: list[int | None] = [*words, *left]
-        return order + [None] * (max(8, -(-len(order) // 4) * 4) - len(order))
+        return order + [None] * (self.lanes - len(order))
 
     def direct_order(self) -> list[int | None]:
         """The same for the direct kernel, whose blocks hold a column of the window each."""
@@ -182,11 +252,16 @@ class Shape:
             pixel * f["in_c"] + c + lane for pixel in pixels for c in range(0, f["in_c"], 4) for lane in (0, 2, 1, 3)
         ]
 
-    def direct_scratch(self) -> int:
-        """Bytes of the direct kernel's blocks."""
+    def direct_scratch(self, pixels: int) -> int:
+        """Bytes of the direct kernel's blocks for so many output pixels in a row."""
         f = self.fields
-        blocks = -(-f["out_w"] // 2) * 2 - 2 + f["kernel_w"]
+        blocks = -(-pixels // 2) * 2 - 2 + f["kernel_w"]
         return blocks * f["kernel_h"] * f["in_c"] * 4
+
+    def tile(self) -> int:
+        """Output pixels of a tile of the direct kernel."""
+        sizes = range(_TILE, 2, -2)
+        return next((pixels for pixels in sizes if self.direct_scratch(pixels) <= _TILE_SCRATCH), 2)
 
 
 def _ordered(w: Int, order: list[int | None]) -> Int:

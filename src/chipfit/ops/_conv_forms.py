@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from chipfit.fixedpoint import requantize
+from chipfit.graph import Node
+from chipfit.ops._activation import activation_range
+from chipfit.ops._channels import Channels, channels_of
 from chipfit.ops._fold import Line, Staircase, TwoLines, fold_line, fold_two_lines, two_lines_rounding
+from chipfit.ops._prepared import prepared
+from chipfit.ops._window import output_multipliers
 
 K = 256
 """What weights are multiplied by, which gives the accumulator as many parts of one."""
@@ -21,6 +26,18 @@ SHIFTS = (12, 8)
 LINE, TWO_LINES, PLAIN = range(3)
 _COST = (2, 4, 6)  # instructions for one output
 _GREATEST_RIGHT = 23
+
+
+def conv_channels(node: Node) -> Channels:
+    """The output channels of a convolution, w as (out, kh * kw * in)."""
+
+    def make() -> Channels:
+        w, y = node["w"], node["y"]
+        act_range = activation_range(node.op.attributes()["act"], y.dtype, y.q)
+        m, shift = output_multipliers(node["x"], w, y, w.shape[0])
+        return channels_of(node, w.array.reshape(w.shape[0], -1), m, shift, act_range)
+
+    return prepared(node, "channels", make)
 
 
 def plain_reason(channel: Staircase) -> str | None:

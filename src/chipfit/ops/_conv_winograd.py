@@ -19,9 +19,10 @@ from chipfit.fixedpoint import Int
 from chipfit.graph import Array, Node
 from chipfit.ops._activation import activation_range
 from chipfit.ops._base import Call, Const, Port, Scratch
-from chipfit.ops._channels import Channels, channels_of, constant_operands
+from chipfit.ops._channels import Channels, constant_operands
+from chipfit.ops._conv_forms import conv_channels
 from chipfit.ops._fold import Staircase, fold_line, fold_two_lines, two_lines_rounding
-from chipfit.ops._window import output_multipliers
+from chipfit.ops._prepared import prepared
 
 if TYPE_CHECKING:
     from chipfit.ops.conv2d import Conv2D
@@ -99,7 +100,7 @@ def winograd_reason(node: Node, f: Winograd) -> bool | str:
     scratch = scratch_bytes(node, f)
     if scratch > _SCRATCH:
         return f"it needs {scratch:,} B of scratch, more than {_SCRATCH:,}"
-    if _proven(_channels(node), f.k) is None:
+    if _pairs(node, f) is None:
         return f"no cheap requantization is proven for all its channels with accumulators times {f.k}"
     return True
 
@@ -115,13 +116,6 @@ def scratch_bytes(node: Node, f: Winograd) -> int:
     transformed = columns // f.m * len(f.inputs) * 3 * in_c * 2
     outputs = 0 if y.shape[2] == columns else 2 * f.m * y.shape[3]
     return transformed + (columns + 2) * in_c + outputs
-
-
-def _channels(node: Node) -> Channels:
-    w, y = node["w"], node["y"]
-    act_range = activation_range(node.op.attributes()["act"], y.dtype, y.q)
-    m, shift = output_multipliers(node["x"], w, y, w.shape[0])
-    return channels_of(node, w.array.reshape(w.shape[0], -1), m, shift, act_range)
 
 
 # ---------------------------------------------------------------------------------------------- proof
@@ -143,6 +137,10 @@ def _line(channel: Staircase, k: int, s: int) -> Form | None:
 def _two_lines(channel: Staircase, k: int, s: int) -> Form | None:
     found = fold_two_lines(channel, k, s)
     return None if found is None else Form(found.c, (found.m, found.j))
+
+
+def _pairs(node: Node, f: Winograd) -> tuple[int, list[tuple[Form, Form]]] | None:
+    return prepared(node, ("pairs of channels", f.m), lambda: _proven(conv_channels(node), f.k))
 
 
 def _proven(channels: Channels, k: int) -> tuple[int, list[tuple[Form, Form]]] | None:
@@ -175,8 +173,8 @@ def winograd_call(node: Node, f: Winograd) -> Call:
     """Arguments of ``cf_conv2d_s8_dsp_f23`` or ``_f43``."""
     op: Conv2D = node.op  # type: ignore[assignment]
     x, w, y = node["x"], node["w"], node["y"]
-    channels = _channels(node)
-    proven = _proven(channels, f.k)
+    channels = conv_channels(node)
+    proven = _pairs(node, f)
     if proven is None:
         raise ValueError("the call of a kernel that cannot be used")
     s, pairs = proven
@@ -200,8 +198,12 @@ def winograd_call(node: Node, f: Winograd) -> Call:
         "act_min": low,
         "act_max": high,
     }
-    start = f.k * (channels.start - _UNSIGNED * channels.w.sum(axis=1))
-    stream = _stream(_lanes(w.array, f), start.tolist(), pairs, y.q.zp, s, first)
+
+    def make_stream() -> Array:
+        start = f.k * (channels.start - _UNSIGNED * channels.w.sum(axis=1))
+        return _stream(_lanes(w.array, f), start.tolist(), pairs, y.q.zp, s, first)
+
+    stream = prepared(node, ("stream", f.m), make_stream)
     args = [Port("x"), Const("w", stream, "weights"), Port("y"), Scratch(scratch_bytes(node, f))]
     return Call(args, params, "cf_winograd_params")
 

@@ -7,6 +7,7 @@ import numpy as np
 from chipfit.graph import Array, Node
 from chipfit.ops._activation import activation_range
 from chipfit.ops._channels import Channels, channels_of
+from chipfit.ops._prepared import prepared
 from chipfit.ops._window import output_multipliers
 
 
@@ -27,4 +28,8 @@ def dense_range(node: Node) -> tuple[int, int]:
 
 
 def dense_channels(node: Node) -> Channels:
-    return channels_of(node, node["w"].array, *dense_multipliers(node), dense_range(node))
+    return prepared(
+        node,
+        "dense channels",
+        lambda: channels_of(node, node["w"].array, *dense_multipliers(node), dense_range(node)),
+    )

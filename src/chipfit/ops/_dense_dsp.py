@@ -7,21 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from chipfit.fixedpoint import Int
 from chipfit.graph import Array, Node
-from chipfit.ops._base import Call, Const, Port, Scratch
+from chipfit.ops._base import Call, Const, Function, Port, Scratch
 from chipfit.ops._channels import Channels, constant_operands
 from chipfit.ops._dense import dense_channels, dense_range
 from chipfit.ops._fold import common_shift, fold_line, fold_two_lines, two_lines_rounding
+from chipfit.ops._prepared import prepared
 
 K = 256
 """What weights are multiplied by."""
 
-_LINE, _TWO_LINES, _EXACT = 0, 1, 2
+Operands = Literal["pairs", "wide", "bytes"]
+"""int16 inputs and interleaved weights, int16 inputs and wide weights, or bytes (no scratch) and interleaved ones."""
+
+_BODIES: dict[Operands, str] = {"pairs": "cf_dense_", "wide": "cf_dense_wide_", "bytes": "cf_dense_bytes_"}
 
 Found = TypeVar("Found")
 
@@ -30,7 +34,7 @@ Found = TypeVar("Found")
 class _Form:
     """A requantization that is proven for all channels: per channel the start of the sum, multiplier, extra number."""
 
-    kind: int
+    name: str
     start: Int
     m: Int
     extra: Int | None
@@ -38,7 +42,7 @@ class _Form:
     rounding: int
 
 
-def dense_dsp_reason(node: Node, wide: bool) -> bool | str:
+def dense_dsp_reason(node: Node, operands: Operands) -> bool | str:
     """True, or why the kernel cannot be used."""
     reason = constant_operands(node)
     if reason is not True:
@@ -46,15 +50,15 @@ def dense_dsp_reason(node: Node, wide: bool) -> bool | str:
     channels = dense_channels(node)
     if channels.greatest >= 1 << 23:
         return f"accumulators reach {channels.greatest:,}; times {K} they leave 32 bits"
-    if not wide and _interleave(channels.w[_fours(len(channels.w))]).min() < -(1 << 15):
+    if operands != "wide" and _interleave(channels.w[_fours(len(channels.w))]).min() < -(1 << 15):
         return "a weight of -128 beside a negative one does not fit their common 16 bits"
     return True
 
 
-def dense_dsp_call(node: Node, wide: bool) -> Call:
+def dense_dsp_call(node: Node, operands: Operands) -> Call:
     """Arguments of ``cf_fully_connected_s8_dsp`` and ``_wide``."""
     channels = dense_channels(node)
-    form = _cheapest(channels, node["y"].q.zp)
+    form = prepared(node, "dense form", lambda: _cheapest(channels, node["y"].q.zp))
     fours = _fours(len(channels.w))
     low, high = dense_range(node)
     out, columns = node["w"].shape
@@ -62,15 +66,16 @@ def dense_dsp_call(node: Node, wide: bool) -> Call:
         "rows": node["y"].type.size // out,
         "in": columns,
         "out": out,
-        "form": form.kind,
+        "expands": int(operands != "bytes"),
         "shift": form.shift,
         "rounding": form.rounding,
         "act_min": low,
         "act_max": high,
     }
-    stream = Const("w", _stream(channels.w, form, fours, wide), "weights")
-    scratch = Scratch(-(-columns // 8) * 16)
-    return Call([Port("x"), stream, scratch, Port("y")], params, "cf_dense_dsp_params")
+    stream = Const("w", _stream(channels.w, form, fours, operands == "wide"), "weights")
+    scratch = Scratch(0 if operands == "bytes" else -(-columns // 8) * 16)
+    body = Function(_BODIES[operands] + form.name)
+    return Call([Port("x"), stream, scratch, Port("y"), body], params, "cf_dense_dsp_params")
 
 
 def _cheapest(channels: Channels, zero: int) -> _Form:
@@ -78,11 +83,11 @@ def _cheapest(channels: Channels, zero: int) -> _Form:
     stairs, start = channels.stairs, K * channels.start
     s = common_shift(channels.scales, K)
     if lines := _all(fold_line(c, K, s) for c in stairs) if s >= 0 else None:
-        return _Form(_LINE, start + _array(f.c for f in lines), _array(f.m for f in lines), None, s, 0)
+        return _Form("line", start + _array(f.c for f in lines), _array(f.m for f in lines), None, s, 0)
     if two := _all(fold_two_lines(c, K, s) for c in stairs) if s >= 1 else None:
         c, m, j = (_array(getattr(f, name) for f in two) for name in ("c", "m", "j"))
-        return _Form(_TWO_LINES, start + c, m, j, s, two_lines_rounding(zero, s))
-    return _Form(_EXACT, start, _array(c.m for c in stairs), _array(c.shift for c in stairs), 0, zero)
+        return _Form("two_lines", start + c, m, j, s, two_lines_rounding(zero, s))
+    return _Form("exact", start, _array(c.m for c in stairs), _array(c.shift for c in stairs), 0, zero)
 
 
 def _all(items: Iterable[Found | None]) -> list[Found] | None:

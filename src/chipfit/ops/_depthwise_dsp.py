@@ -7,14 +7,15 @@ which, and how many lines a band has, is decided here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from typing import Protocol, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from chipfit.fixedpoint import requantize
-from chipfit.graph import Array, Node
+from chipfit.graph import Array, Node, Value
 from chipfit.ops._activation import Activation, activation_range
 from chipfit.ops._channels import Channels, channels_of
 from chipfit.ops._fold import (
@@ -31,8 +32,15 @@ from chipfit.ops._window import Pads, output_multipliers
 SCRATCH_BYTES = 4096
 """The most that the planes of a band take, or 1/32 of the layer's tensors if that is more; one line at least."""
 
+FORMS: dict[str, int | None] = {"": None, "2 KiB": 2048, "1 KiB": 1024, "single lines": 0, "single channels": 0}
+"""The most that the planes of a band take in each form (:attr:`Kernel.form`), None: as above. The last form takes one
+channel at a time instead of four."""
+
 _FACTORS = (*range(256, 223, -1), 192, 128, 64, 32, 16, 8)
 """What weights are multiplied by, so that the start of a sum has fraction bits: the first that has a proof."""
+
+_LONGEST_COLUMN = 160
+"""Elements of a line that are within reach of the kernels' offsets in any case."""
 
 _SHIFTS = (16, 12, 8, 4)
 """Shifts after the multiplication: few, so that layers of one shape can share their code."""
@@ -85,8 +93,36 @@ def axes_of(node: Node, along_rows: bool) -> Axes:
     return Axes(h, w * c, top, oh, ow * oc, w, c, left, ow, oc)
 
 
-def scratch_limit(node: Node) -> int:
-    return max(SCRATCH_BYTES, (node["x"].type.nbytes + node["y"].type.nbytes) // 32)
+def directions(node: Node) -> tuple[bool, ...]:
+    """Which lines may be chosen from: rows (True), columns (False).
+
+    An output of one row may be a part of an image that is computed row by row. All parts must be alike in all but what
+    the kernel takes as variables, however many rows of padding each has: lines are rows, whose length is fixed. Only in
+    an image of one column they are not: lines of one element would be a waste.
+    """
+    (_, h, w, _), kw = node["x"].shape, node["w"].shape[2]
+    if w == kw == 1 and h <= _LONGEST_COLUMN:
+        return (False,)
+    return (True,) if node["y"].shape[1] == 1 else (True, False)
+
+
+def scratch_limit(node: Node, form: str) -> int:
+    """Bytes for the planes of a band, unless one line needs more."""
+    limit = FORMS[form]
+    return max(SCRATCH_BYTES, (node["x"].type.nbytes + node["y"].type.nbytes) // 32) if limit is None else limit
+
+
+def larger_form(form: str) -> str | None:
+    """The form with the next larger bands."""
+    forms = list(FORMS)
+    at = forms.index(form)
+    return forms[at - 1] if at else None
+
+
+def band_lines(out_lines: int, stride: int, span: int, line: int, limit: int) -> int:
+    """Output lines of a band: as many as ``limit`` bytes hold of planes (``line`` bytes a line), then even bands."""
+    most = max(1, (limit // line - span) // stride + 1)
+    return -(-out_lines // -(-out_lines // most))
 
 
 def planes_from(axes: Axes, odd: int) -> dict[str, int]:
@@ -118,11 +154,11 @@ def table(node: Node, streams: list[list[int]], exact: list[list[int]]) -> Array
 # ---------------------------------------------------------------------------------------------- requantization
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Form:
     """Requantization of each channel: its cheap form with the factor of its weights, None where there is none.
 
-    ``is_two``: the form is that of two lines, else that of one.
+    ``is_two``: the form is that of two lines, else that of one. ``tables``: those made so far.
     """
 
     channels: Channels
@@ -131,6 +167,13 @@ class Form:
     k: list[int]
     shift: int
     is_two: bool
+    tables: dict[Hashable, Array] = field(default_factory=dict[Hashable, Array])
+
+    def table(self, key: Hashable, make: Callable[[], Array]) -> Array:
+        """The table for a kernel, which ``make`` makes; the same array for the same key."""
+        if key not in self.tables:
+            self.tables[key] = make()
+        return self.tables[key]
 
     @property
     def rounding(self) -> int:
@@ -146,14 +189,17 @@ class Form:
         return [self.bias[i], stair.m, stair.shift, stair.zero, stair.low, stair.high]
 
 
-_FORMS: WeakKeyDictionary[Node, Form] = WeakKeyDictionary()
+_FORMS: WeakKeyDictionary[Value, dict[Hashable, Form]] = WeakKeyDictionary()
 
 
 def form_of(node: Node) -> Form:
-    """The proofs of a node; kept, since choosing a kernel and calling it both need them."""
-    if node not in _FORMS:
-        _FORMS[node] = _prove(node)
-    return _FORMS[node]
+    """The proofs of a node; kept by its weights, since parts of an image share them."""
+    x, w, y, b = node["x"], node["w"], node["y"], node.get("b")
+    forms = _FORMS.setdefault(w, {})
+    key = (b, x.type.quant, y.type.quant, window_of(node).act)
+    if key not in forms:
+        forms[key] = _prove(node)
+    return forms[key]
 
 
 def _prove(node: Node) -> Form:

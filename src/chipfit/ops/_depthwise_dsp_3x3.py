@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from chipfit.graph import Array, Node
-from chipfit.ops._base import Call, Const, Port, Scratch
+from chipfit.ops._base import Call, Const, Kernel, Port, Scratch, for_types
 from chipfit.ops._channels import constant_operands
 from chipfit.ops._depthwise_dsp import (
     Axes,
     Form,
     axes_of,
+    band_lines,
+    directions,
     form_of,
     lanes,
+    larger_form,
     planes_from,
     scratch_limit,
     table,
     window_of,
 )
+from chipfit.ops._traversal import Traversal, line_traversal
 
 _LONGEST = 10
 """Steps of a line that are written out one after the other; longer lines repeat a part."""
@@ -72,33 +77,45 @@ def _reaches(axes: Axes, lines: Lines) -> bool:
     return axes.step <= 1023 and axes.row + 4 * _LONGEST + 4 <= 1020
 
 
-def _band(axes: Axes, stride: int, scratch: int) -> int:
-    """Output lines of a band: as many as the scratch holds, then even bands."""
-    most = max(1, (scratch // axes.row - 3) // stride + 1)
-    return -(-axes.out_lines // -(-axes.out_lines // most))
+@dataclass(frozen=True)
+class Plan:
+    """How a layer is cut: ``along_rows``: lines are rows; ``band``: output lines of a band."""
+
+    axes: Axes
+    lines: Lines
+    stride: int
+    along_rows: bool
+    band: int
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of the planes of a band."""
+        return ((self.band - 1) * self.stride + 3) * self.axes.row
+
+    @property
+    def cost(self) -> float:
+        """Instructions for a channel, roughly."""
+        bands = -(-self.axes.out_lines // self.band)
+        copied = self.axes.lines + (3 - self.stride) * (bands - 1)
+        return self.axes.out_lines * self.lines.instructions + copied * (self.axes.n * 1.4 + 3) + 15 * bands
 
 
-def _cost(axes: Axes, lines: Lines, stride: int, scratch: int) -> float:
-    """Instructions for a channel, roughly."""
-    bands = -(-axes.out_lines // _band(axes, stride, scratch))
-    copied = axes.lines + (3 - stride) * (bands - 1)
-    return axes.out_lines * lines.instructions + copied * (axes.n * 1.4 + 3) + 15 * bands
-
-
-def _plan_3x3(node: Node) -> tuple[Axes, Lines, bool] | None:
-    """The cheaper direction, if one can be used; True: lines are rows."""
-    stride = window_of(node).stride[0]
-    plans: list[tuple[float, Axes, Lines, bool]] = []
-    for along_rows in (True, False):
+def plan_3x3(node: Node, form: str) -> Plan | None:
+    """The cheapest direction of those that keep to the form's scratch, else the one with the least."""
+    stride, limit = window_of(node).stride[0], scratch_limit(node, form)
+    plans: list[Plan] = []
+    for along_rows in directions(node):
         axes = axes_of(node, along_rows)
         lines = lines_3x3(axes, stride)
-        if lines is not None and _reaches(axes, lines) and axes.lines_pad <= 1:
-            plans.append((_cost(axes, lines, stride, scratch_limit(node)), axes, lines, along_rows))
-    return min(plans, key=lambda plan: plan[0])[1:] if plans else None
+        last = (axes.out_lines - 1) * stride - axes.lines_pad  # the first line that the last output line needs
+        if lines is not None and _reaches(axes, lines) and axes.lines_pad <= 1 and last < axes.lines:
+            band = band_lines(axes.out_lines, stride, 3, axes.row, limit)
+            plans.append(Plan(axes, lines, stride, along_rows, band))
+    return min(plans, key=lambda plan: (max(0, plan.scratch - limit), plan.cost)) if plans else None
 
 
-def reason_3x3(node: Node) -> bool | str:
-    """True, or why ``cf_depthwise_conv2d_s8_dsp_3x3`` cannot be used."""
+def _reason(node: Node, form: str) -> bool | str:
+    """True, or why ``cf_depthwise_conv2d_s8_dsp_3x3`` cannot be used in this form."""
     op = window_of(node)
     reason = constant_operands(node)
     if reason is not True:
@@ -110,21 +127,23 @@ def reason_3x3(node: Node) -> bool | str:
         return "the stride is neither 1 nor 2 along both axes"
     if channels != out or channels < 4:
         return "it needs four channels or more, each with one output channel"
-    if _plan_3x3(node) is None:
+    plan, larger = plan_3x3(node, form), larger_form(form)
+    if plan is None:
         return "its padding is not that of SAME, or a line is too long"
-    form = form_of(node)
-    if form.is_two or form.exacts * 8 > channels:
+    if larger is not None and plan == plan_3x3(node, larger):
+        return "its bands cannot be made smaller"
+    proven = form_of(node)
+    if proven.is_two or proven.exacts * 8 > channels:
         return "too many channels have no proven requantization in two instructions"
     return True
 
 
-def call_3x3(node: Node) -> Call:
+def _call(node: Node, form: str) -> Call:
     """Arguments of ``cf_depthwise_conv2d_s8_dsp_3x3``."""
-    plan, form, stride = _plan_3x3(node), form_of(node), window_of(node).stride[0]
+    plan, proven = plan_3x3(node, form), form_of(node)
     assert plan is not None
-    axes, lines, along_rows = plan
+    axes, lines, stride = plan.axes, plan.lines, plan.stride
     (n, h, w, c), (_, oh, ow, oc) = node["x"].shape, node["y"].shape
-    band = _band(axes, stride, scratch_limit(node))
     params: dict[str, int | float | tuple[int, ...]] = {
         "n": n,
         "channels": c,
@@ -132,10 +151,11 @@ def call_3x3(node: Node) -> Call:
         "out_lines": axes.out_lines,
         "stride": stride,
         "pad": axes.lines_pad,
-        "band": band,
-        "image": h * w * c,
-        "out_image": oh * ow * oc,
-        "has_exact": int(form.exacts > 0),
+        "band": plan.band,
+        "backward": 0,
+        "image": h * w * c if n > 1 else 0,
+        "out_image": oh * ow * oc if n > 1 else 0,
+        "has_exact": int(proven.exacts > 0),
         **planes_from(axes, 0),
         "tile.step": lines.step,
         "tile.head": lines.head,
@@ -148,11 +168,17 @@ def call_3x3(node: Node) -> Call:
         "tile.out_step": axes.out_step,
         "tile.out_line": axes.out_line,
         "tile.out_n": axes.out_n,
-        "tile.shift": form.shift,
+        "tile.shift": proven.shift,
     }
-    table = Const("w", _stream_3x3(node, form, along_rows), "weights")
-    scratch = Scratch(((band - 1) * stride + 3) * axes.row)
-    return Call([Port("x"), table, scratch, Port("y")], params)
+    weights = proven.table(("3x3", plan.along_rows), lambda: _stream_3x3(node, proven, plan.along_rows))
+    return Call([Port("x"), Const("w", weights, "weights"), Scratch(plan.scratch), Port("y")], params)
+
+
+def _traversal(node: Node, backward: bool, form: str) -> Traversal | None:
+    """Bands of lines; in a band groups of four channels, each copied to planes before its outputs are written."""
+    plan, c = plan_3x3(node, form), node["x"].shape[3]
+    assert plan is not None
+    return line_traversal(node, along_rows=plan.along_rows, band=plan.band, lane=c, staged=c == 4, backward=backward)
 
 
 def _stream_3x3(node: Node, form: Form, along_rows: bool) -> Array:
@@ -170,3 +196,19 @@ def _stream_3x3(node: Node, form: Form, along_rows: bool) -> Array:
         else:
             streams.append([*words, k * form.bias[i] + line.c, line.m])
     return table(node, streams, exact)
+
+
+KERNELS_3X3 = tuple(
+    Kernel(
+        "cf_depthwise_conv2d_s8_dsp_3x3",
+        for_types("int8"),
+        frozenset({"dsp"}),
+        partial(_reason, form=form),
+        partial(_call, form=form),
+        per_mac=per_mac,
+        shareable=False,
+        form=form,
+        traversal=partial(_traversal, form=form),
+    )
+    for form, per_mac in {"": 1.5, "2 KiB": 1.6, "1 KiB": 1.7, "single lines": 1.9}.items()
+)

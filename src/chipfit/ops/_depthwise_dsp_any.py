@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from chipfit.graph import Array, Node
-from chipfit.ops._base import Call, Const, Port, Scratch
+from chipfit.ops._base import Call, Const, Kernel, Port, Scratch, for_types
 from chipfit.ops._channels import constant_operands
 from chipfit.ops._depthwise_dsp import (
     Axes,
     Form,
     axes_of,
+    band_lines,
+    directions,
     form_of,
+    larger_form,
     planes_from,
     scratch_limit,
     table,
     window_of,
 )
 from chipfit.ops._fold import TwoLines
+from chipfit.ops._traversal import Traversal, line_traversal
 
 
 @dataclass(frozen=True)
-class _Any:
+class Plan:
     """How the general kernel sees a layer. ``words`` of a kernel row, ``left`` words of padding, ``odd`` element."""
 
     axes: Axes
@@ -34,6 +39,7 @@ class _Any:
     stride: int
     lines_stride: int
     dilation: int
+    band: int
 
     @property
     def words(self) -> int:
@@ -59,6 +65,16 @@ class _Any:
         return max(-(-(self.axes.pad + self.axes.n) // 2), (last * self.stride) // 2 + self.words + self.stride // 2)
 
     @property
+    def row(self) -> int:
+        """Bytes of one line of the planes of a group."""
+        return 4 * self.line * self.group
+
+    @property
+    def scratch(self) -> int:
+        """Bytes of the planes of a band."""
+        return ((self.band - 1) * self.lines_stride + self.span) * self.row
+
+    @property
     def is_fast(self) -> bool:
         in_pairs = self.stride == 1 or (self.stride == 2 and self.words <= 4)
         return self.axes.out_n == 1 or (in_pairs and self.axes.out_step <= 4095)
@@ -79,42 +95,45 @@ class _Any:
         return (pairs * (self.rows * row + 12) + 25) / self.axes.out_n
 
 
-def _any_plan(node: Node) -> _Any | str:
-    """The cheaper direction, or why there is none."""
-    op = window_of(node)
+def plan_any(node: Node, form: str) -> Plan | str:
+    """The cheapest direction of those that keep to the form's scratch, else the one with the least; or why none."""
+    op, limit = window_of(node), scratch_limit(node, form)
     c, (_, kh, kw, out) = node["x"].shape[3], node["w"].shape
-    plans: list[_Any] = []
-    for along_rows in (True, False):
+    plans: list[Plan] = []
+    for along_rows in directions(node):
         axes = axes_of(node, along_rows)
         stride, lines_stride = op.stride[::-1] if along_rows else op.stride
         dilation, lines_dilation = op.dilation[::-1] if along_rows else op.dilation
         taps, rows = (kw, kh) if along_rows else (kh, kw)
-        group = 4 if out == c and c >= 4 and axes.step <= 1023 else 1
-        plan = _Any(axes, along_rows, group, taps, rows, stride, lines_stride, lines_dilation)
+        group = 4 if out == c and c >= 4 and axes.step <= 1023 and form != "single channels" else 1
+        plan = Plan(axes, along_rows, group, taps, rows, stride, lines_stride, lines_dilation, 1)
         if dilation == 1 and 12 * plan.line <= 1020:
-            plans.append(plan)
-    return min(plans, key=lambda plan: plan.cost) if plans else "dilation along both axes, or a line is too long"
+            band = band_lines(axes.out_lines, plan.lines_stride, plan.span, plan.row, limit)
+            plans.append(replace(plan, band=band))
+    if not plans:
+        return "dilation along both axes, or a line is too long"
+    return min(plans, key=lambda plan: (-plan.group, max(0, plan.scratch - limit), plan.cost))
 
 
-def reason_any(node: Node) -> bool | str:
-    """True, or why ``cf_depthwise_conv2d_s8_dsp`` cannot be used."""
+def _reason(node: Node, form: str) -> bool | str:
+    """True, or why ``cf_depthwise_conv2d_s8_dsp`` cannot be used in this form."""
     reason = constant_operands(node)
     if reason is not True:
         return reason
-    plan = _any_plan(node)
-    return plan if isinstance(plan, str) else True
+    plan, larger = plan_any(node, form), larger_form(form)
+    if isinstance(plan, str):
+        return plan
+    return "its bands cannot be made smaller" if larger is not None and plan == plan_any(node, larger) else True
 
 
-def call_any(node: Node) -> Call:
+def _call(node: Node, form: str) -> Call:
     """Arguments of ``cf_depthwise_conv2d_s8_dsp``."""
-    plan = _any_plan(node)
-    assert isinstance(plan, _Any)
-    form, axes = form_of(node), plan.axes
+    plan, proven = plan_any(node, form), form_of(node)
+    assert isinstance(plan, Plan)
+    axes = plan.axes
     (n, h, w, c), (_, oh, ow, oc) = node["x"].shape, node["y"].shape
-    row = 4 * plan.line * plan.group
-    most = max(1, (scratch_limit(node) // row - plan.span) // plan.lines_stride + 1)
-    band = -(-axes.out_lines // -(-axes.out_lines // most))
-    streams, stream, has_exact = _streams_any(node, plan, form)
+    key = ("any", plan.along_rows, plan.words, plan.phases)
+    weights = proven.table(key, lambda: _streams_any(node, plan, proven))
     params: dict[str, int | float | tuple[int, ...]] = {
         "n": n,
         "channels": c,
@@ -127,32 +146,45 @@ def call_any(node: Node) -> Call:
         "pad": axes.lines_pad,
         "left": axes.pad // 2,
         "line": 4 * plan.line,
-        "band": band,
-        "image": h * w * c,
-        "out_image": oh * ow * oc,
-        "stream": stream,
-        "has_exact": int(has_exact),
+        "band": plan.band,
+        "backward": 0,
+        "image": h * w * c if n > 1 else 0,
+        "out_image": oh * ow * oc if n > 1 else 0,
+        "stream": _stream_words(plan, proven),
+        "has_exact": int(proven.exacts > 0),
         **planes_from(axes, axes.pad % 2),
-        "tile.form": int(form.is_two),
-        "tile.shift": form.shift,
+        "tile.form": int(proven.is_two),
+        "tile.shift": proven.shift,
         "tile.fast": int(plan.is_fast),
         "tile.rows": plan.rows,
         "tile.words": plan.words,
         "tile.phases": plan.phases,
         "tile.stride": plan.stride,
         "tile.unroll": plan.unroll,
-        "tile.row": plan.dilation * row,
-        "tile.next": plan.lines_stride * row,
+        "tile.row": plan.dilation * plan.row,
+        "tile.next": plan.lines_stride * plan.row,
         "tile.out_step": axes.out_step,
         "tile.out_line": axes.out_line,
         "tile.out_n": axes.out_n,
     }
-    scratch = Scratch(((band - 1) * plan.lines_stride + plan.span) * row)
-    return Call([Port("x"), Const("w", streams, "weights"), scratch, Port("y")], params)
+    return Call([Port("x"), Const("w", weights, "weights"), Scratch(plan.scratch), Port("y")], params)
 
 
-def _streams_any(node: Node, plan: _Any, form: Form) -> tuple[Array, int, bool]:
-    """What the header of the kernel says of its table; words of a stream; whether there are exact channels."""
+def _traversal(node: Node, backward: bool, form: str) -> Traversal | None:
+    """Bands of lines; in a band groups of channels, each copied to planes before its outputs are written."""
+    plan, c, out = plan_any(node, form), node["x"].shape[3], node["y"].shape[3]
+    assert isinstance(plan, Plan)
+    lane, staged = c if out == c else 0, c == plan.group
+    return line_traversal(node, along_rows=plan.along_rows, band=plan.band, lane=lane, staged=staged, backward=backward)
+
+
+def _stream_words(plan: Plan, form: Form) -> int:
+    """Words of the stream of a channel."""
+    return 2 + plan.rows * plan.words * plan.phases + (3 if form.is_two else 1)
+
+
+def _streams_any(node: Node, plan: Plan, form: Form) -> Array:
+    """What the header of the kernel says of its table."""
     w = node["w"].array[0].astype(np.int64).transpose(2, 0, 1)
     w = w if plan.along_rows else w.transpose(0, 2, 1)
     channels, words, phases = len(w), plan.words, plan.phases
@@ -164,7 +196,7 @@ def _streams_any(node: Node, plan: _Any, form: Form) -> tuple[Array, int, bool]:
         lanes[:, :, :, phase] = padded.reshape(channels, plan.rows, words, 2)
     packed = ((lanes[..., 0] & 0xFFFF) | lanes[..., 1] << 16).reshape(channels, -1)
     after = 3 if form.is_two else 1
-    stream = 2 + packed.shape[1] + after
+    stream = _stream_words(plan, form)
     streams: list[list[int]] = []
     exact: list[list[int]] = []
     for i, fold in enumerate(form.lines):
@@ -175,4 +207,20 @@ def _streams_any(node: Node, plan: _Any, form: Form) -> tuple[Array, int, bool]:
             start = form.k[i] * form.bias[i] + fold.c
             m = (fold.m, fold.j if isinstance(fold, TwoLines) else 0, form.rounding)
         streams.append([start, start, *packed[i].tolist(), *m[:after]])
-    return table(node, streams, exact), stream, bool(exact)
+    return table(node, streams, exact)
+
+
+KERNELS_ANY = tuple(
+    Kernel(
+        "cf_depthwise_conv2d_s8_dsp",
+        for_types("int8"),
+        frozenset({"dsp"}),
+        partial(_reason, form=form),
+        partial(_call, form=form),
+        per_mac=per_mac,
+        shareable=False,
+        form=form,
+        traversal=partial(_traversal, form=form),
+    )
+    for form, per_mac in {"": 2.0, "2 KiB": 2.15, "1 KiB": 2.3, "single lines": 2.5, "single channels": 4.0}.items()
+)

@@ -12,6 +12,7 @@ from chipfit.ops._activation import activation_range
 from chipfit.ops._base import Call, Const, Port, Scratch
 from chipfit.ops._channels import channels_of, constant_operands
 from chipfit.ops._scalar import finish_with_digits, finish_with_high_multiply
+from chipfit.ops._traversal import Traversal, line_traversal
 from chipfit.ops._window import output_multipliers
 
 if TYPE_CHECKING:
@@ -127,6 +128,16 @@ def depthwise_scalar_call(node: Node, high_multiply: bool) -> Call:
         "finish": finish.field(y.q.zp, *act_range),
     }
     return Call(args, params, "cf_depthwise_conv2d_s8_scalar_params")
+
+
+def depthwise_scalar_traversal(node: Node, element: int, backward: bool) -> Traversal | None:
+    """Bands of lines, and in them channels: all lines that a band needs of one are copied before its outputs."""
+    if backward:
+        return None
+    plane, is_turned = _plane(node, element)
+    channels = node["x"].shape[3]
+    lane = channels if channels == node["y"].shape[3] else 0
+    return line_traversal(node, along_rows=not is_turned, band=plane.band, lane=lane)
 
 
 def _plane(node: Node, element: int) -> tuple[_Plane, bool]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 
 from chipfit.graph import DType, Node
 from chipfit.ops._base import Call, Op
 from chipfit.ops._broadcast import Binary, binary_samples, broadcast_call, int32_samples
+from chipfit.ops._roles import SHARED, Roles
 from chipfit.ops._types import require_one_type
 
 
 class Extremum(Binary):
     """Base: the stored elements are compared, whatever their scales."""
+
+    quant: ClassVar[Roles] = SHARED
 
     def check(self, node: Node) -> None:
         require_one_type(node, DType.INT8, DType.FLOAT32, DType.INT32)

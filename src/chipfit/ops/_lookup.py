@@ -6,6 +6,7 @@ import numpy as np
 
 from chipfit.graph import Array, DType, Node, Value
 from chipfit.ops._base import Call, Const, Kernel, Op, Port, for_types, op_of
+from chipfit.ops._steps import elements_in_order
 
 BYTES = (DType.INT8, DType.UINT8)
 
@@ -31,7 +32,7 @@ def lookup_call(node: Node) -> Call:
 
 def lookup_kernel(*types: str) -> Kernel:
     """For operators with one operand."""
-    return Kernel("cf_lookup_s8", for_types(*(types or ("int8",))), call=lookup_call)
+    return Kernel("cf_lookup_s8", for_types(*(types or ("int8",))), call=lookup_call, traversal=elements_in_order)
 
 
 def _one_constant(node: Node) -> bool | str:
@@ -43,4 +44,4 @@ def _one_constant(node: Node) -> bool | str:
 
 def scalar_lookup_kernel() -> Kernel:
     """For operators with two operands, one of them a constant number: the other is all that the result depends on."""
-    return Kernel("cf_lookup_s8", for_types("int8"), when=_one_constant, call=lookup_call)
+    return Kernel("cf_lookup_s8", for_types("int8"), when=_one_constant, call=lookup_call, traversal=elements_in_order)

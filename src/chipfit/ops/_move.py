@@ -9,12 +9,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType, Value
 from chipfit.ops._base import Call, Op, Port, float_type, int8_type, make_node
+from chipfit.ops._roles import SHARED, Roles
 
 MAX_RANK = 6
 """Axes that the kernels have loops for, once neighbouring axes have been merged."""
@@ -22,6 +24,8 @@ MAX_RANK = 6
 
 class Move(Op):
     """An operator that moves elements and changes none: ``move`` is its meaning for integers and floats alike."""
+
+    quant: ClassVar[Roles] = SHARED
 
     def check(self, node: Node) -> None:
         x = node.operands[0]

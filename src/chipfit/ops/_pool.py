@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,12 +13,16 @@ from chipfit.graph import Array, DType, Node, Shape
 from chipfit.ops._activation import Activation, activation_range, activation_range_float
 from chipfit.ops._base import Call, Op, Port, float_type, int8_type, make_node
 from chipfit.ops._checks import require_same_scale
+from chipfit.ops._roles import SHARED, Roles
+from chipfit.ops._traversal import Rows, slice_window_rows, window_rows
 from chipfit.ops._window import Pads, same_pads, window_count, windows
 
 
 @dataclass(frozen=True)
 class Pool(Op):
     """Windows of ``kernel`` rows and columns; ``pad`` is explicit: top, left, bottom, right."""
+
+    quant: ClassVar[Roles] = SHARED
 
     kernel: tuple[int, int] = (2, 2)
     stride: tuple[int, int] = (2, 2)
@@ -46,6 +51,12 @@ class Pool(Op):
         view = windows(x, self.pad, self.kernel, self.stride, (1, 1), fill)
         n, oh, ow, kh, kw, c = view.shape
         return view.transpose(0, 1, 2, 5, 3, 4).reshape(n, oh, ow, c, kh * kw)
+
+    def rows(self, node: Node) -> Rows | str:
+        return window_rows(node, can_pad=False)
+
+    def slice_rows(self, node: Node, first: int, count: int, padded: bool) -> Node:
+        return slice_window_rows(node, first, count, padded)
 
     def call(self, node: Node) -> Call:
         x, y = node["x"], node["y"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import quantize_multiplier, requantize
 from chipfit.graph import Array, DType, Node, Quant, Shape
-from chipfit.ops._base import Call, Op, Port, float_type, int8_type, make_node
+from chipfit.ops._base import Call, Op, Port, RowSums, float_type, int8_type, make_node
+from chipfit.ops._roles import OWN, Roles
+from chipfit.ops._row_sums import image_row_sums
 from chipfit.ops._types import require_one_type
 
 _LOOPS = 3  # kept and reduced axes that a C kernel has loops for, after neighbours are merged
@@ -22,6 +25,8 @@ Params = dict[str, int | float | tuple[int, ...]]
 @dataclass(frozen=True)
 class Reduce(Op):
     """Reduces ``axes`` (non-negative); they stay as axes of size 1 if ``keep_dims``. No axes: nothing is reduced."""
+
+    quant: ClassVar[Roles] = OWN
 
     axes: tuple[int, ...] = ()
     keep_dims: bool = False
@@ -135,12 +140,21 @@ class ReduceSum(Reduce):
         return requantize(sums, *self.multiplier(node), vy.q.zp, *vy.dtype.range)
 
     def call(self, node: Node) -> Call:
-        x, y = node["x"], node["y"]
-        if y.dtype is DType.FLOAT32:
+        if node["y"].dtype is DType.FLOAT32:
             return super().call(node)
+        return Call([Port("x"), Port("y")], {**self.loop_params(node), **self._rescale(node)}, "cf_sum_s8_params")
+
+    def _rescale(self, node: Node) -> dict[str, int]:
+        """From a sum of stored elements to the output, as fields of the C structs."""
+        x, y = node["x"], node["y"]
         m, shift = self.multiplier(node)
-        quant: Params = {"in_zero_sum": x.q.zp * self.count(x.shape), "m": m, "shift": shift, "out_zero": y.q.zp}
-        return Call([Port("x"), Port("y")], {**self.loop_params(node), **quant}, "cf_sum_s8_params")
+        return {"in_zero_sum": x.q.zp * self.count(x.shape), "m": m, "shift": shift, "out_zero": y.q.zp}
+
+    def row_sums(self, node: Node) -> RowSums | None:
+        """Only along both axes of an image."""
+        if sorted(self.axes) != [1, 2] or node["y"].dtype is not DType.INT8:
+            return None
+        return image_row_sums(node, "mean", self._rescale(node))
 
     @classmethod
     def samples(cls, rng: np.random.Generator) -> Iterator[Node]:

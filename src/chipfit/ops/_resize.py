@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import DType, Node, Shape
 from chipfit.ops._base import Op, float_type, int8_type, make_node
+from chipfit.ops._roles import SHARED, Roles
 
 MAX_SIZE = 1 << 16
 """Rows and columns are kept as uint16."""
@@ -17,6 +19,8 @@ MAX_SIZE = 1 << 16
 
 class Resize(Op):
     """Base: x (n, h, w, c) to y (n, height, width, c); ``size`` is (height, width)."""
+
+    quant: ClassVar[Roles] = SHARED
 
     @property
     @abstractmethod

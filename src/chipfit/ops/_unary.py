@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from chipfit.graph import DType, Node, Quant, Shape
 from chipfit.ops._base import Call, Op, Port, float_type, int8_type, make_node
 from chipfit.ops._lookup import elements
+from chipfit.ops._roles import OWN, Roles
+from chipfit.ops._traversal import Rows, elementwise_rows, sliced
 from chipfit.ops._types import require_one_type
 
 SHAPES: tuple[Shape, ...] = ((1,), (1, 257), (2, 3, 5, 7))
@@ -17,11 +20,19 @@ SHAPES: tuple[Shape, ...] = ((1,), (1, 257), (2, 3, 5, 7))
 class Unary(Op):
     """Base: int8 through a table of 256 bytes, float32 through a kernel of the operator's own."""
 
+    quant: ClassVar[Roles] = OWN
+
     def infer(self, node: Node) -> Sequence[Shape]:
         return [node["x"].shape]
 
     def check(self, node: Node) -> None:
         require_one_type(node, DType.INT8, DType.FLOAT32)
+
+    def rows(self, node: Node) -> Rows | str:
+        return elementwise_rows(node)
+
+    def slice_rows(self, node: Node, first: int, count: int, padded: bool) -> Node:
+        return sliced(node, self, first, first + count, count)
 
     def call(self, node: Node) -> Call:
         return Call([Port("x"), Port("y")], {"n": elements(node["y"])})

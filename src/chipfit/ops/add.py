@@ -13,6 +13,7 @@ from chipfit.ops._activation import Activation
 from chipfit.ops._add import ADD_S8_KERNELS, AddLike
 from chipfit.ops._base import Kernel, for_types, register
 from chipfit.ops._broadcast import binary_samples, int32_samples, scaled_sample
+from chipfit.ops._steps import elements_in_order
 
 
 @register
@@ -32,8 +33,8 @@ class Add(AddLike):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         *ADD_S8_KERNELS,
-        Kernel("cf_add_f32", for_types("float32")),
-        Kernel("cf_add_s32", for_types("int32")),
+        Kernel("cf_add_f32", for_types("float32"), traversal=elements_in_order),
+        Kernel("cf_add_s32", for_types("int32"), traversal=elements_in_order),
     )
 
     @property

@@ -8,10 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from chipfit.fixedpoint import divide_round_away
-from chipfit.graph import Array, Node
+from chipfit.graph import Array, DType, Node
 from chipfit.ops._activation import activation_float, activation_range
-from chipfit.ops._base import Kernel, for_types, register
+from chipfit.ops._base import Kernel, RowSums, for_types, register
 from chipfit.ops._pool import Pool
+from chipfit.ops._row_sums import image_row_sums
+from chipfit.ops._steps import channels_in_order
+from chipfit.ops._traversal import Rows
 
 
 def _in_fours(node: Node) -> bool | str:
@@ -33,9 +36,9 @@ class AveragePool2D(Pool):
 
     name: ClassVar[str] = "average_pool2d"
     kernels: ClassVar[tuple[Kernel, ...]] = (
-        Kernel("cf_average_pool2d_s8_fours", for_types("int8"), when=_in_fours),
-        Kernel("cf_average_pool2d_s8", for_types("int8")),
-        Kernel("cf_average_pool2d_f32", for_types("float32")),
+        Kernel("cf_average_pool2d_s8_fours", for_types("int8"), when=_in_fours, traversal=channels_in_order),
+        Kernel("cf_average_pool2d_s8", for_types("int8"), traversal=channels_in_order),
+        Kernel("cf_average_pool2d_f32", for_types("float32"), traversal=channels_in_order),
     )
 
     def eval_float(self, node: Node, *x: Array) -> Array:
@@ -46,6 +49,18 @@ class AveragePool2D(Pool):
         sums = self.windows(x[0].astype(np.int64), 0).sum(axis=4)
         y = node["y"]
         return np.clip(divide_round_away(sums, self._counts(x[0])), *activation_range(self.act, y.dtype, y.q))
+
+    def rows(self, node: Node) -> Rows | str:
+        return super().rows(node) if self.row_sums(node) is None else "its only row is the mean of the whole image"
+
+    def row_sums(self, node: Node) -> RowSums | None:
+        """Only of a window that is the whole image."""
+        x, y = node["x"], node["y"]
+        if y.dtype is not DType.INT8 or self.kernel != x.shape[1:3] or any(self.pad):
+            return None
+        low, high = activation_range(self.act, y.dtype, y.q)
+        params = {"count": x.shape[1] * x.shape[2], "act_min": low, "act_max": high}
+        return image_row_sums(node, "average", params)
 
     def _counts(self, x: Array) -> Array:
         """Elements of each window that are inside the input."""

@@ -12,6 +12,8 @@ from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Node, Shape, TensorType
 from chipfit.ops._base import Call, Kernel, Op, Port, for_types, make_node, register
 from chipfit.ops._element import CODES, FLOATS, INTEGERS
+from chipfit.ops._steps import elements_in_order
+from chipfit.ops._traversal import Rows, elementwise_rows, sliced
 
 
 @register
@@ -27,9 +29,21 @@ class Cast(Op):
     name: ClassVar[str] = "cast"
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
-        *(Kernel("cf_cast_int", for_types(x.value, y.value)) for x in INTEGERS for y in INTEGERS),
-        *(Kernel("cf_cast_to_float", for_types(x.value, y.value)) for x in CODES for y in FLOATS),
-        *(Kernel("cf_cast_from_float", for_types(x.value, y.value)) for x in FLOATS for y in INTEGERS),
+        *(
+            Kernel("cf_cast_int", for_types(x.value, y.value), traversal=elements_in_order)
+            for x in INTEGERS
+            for y in INTEGERS
+        ),
+        *(
+            Kernel("cf_cast_to_float", for_types(x.value, y.value), traversal=elements_in_order)
+            for x in CODES
+            for y in FLOATS
+        ),
+        *(
+            Kernel("cf_cast_from_float", for_types(x.value, y.value), traversal=elements_in_order)
+            for x in FLOATS
+            for y in INTEGERS
+        ),
     )
 
     def infer(self, node: Node) -> Sequence[Shape]:
@@ -62,6 +76,12 @@ class Cast(Op):
         return np.where(
             inside, np.where(inside, real, 0).astype(np.int64), np.where(real < 0, low, np.minimum(high, real))
         )
+
+    def rows(self, node: Node) -> Rows | str:
+        return elementwise_rows(node)
+
+    def slice_rows(self, node: Node, first: int, count: int, padded: bool) -> Node:
+        return sliced(node, self, first, first + count, count)
 
     def call(self, node: Node) -> Call:
         x, y = node["x"].dtype, node["y"].dtype

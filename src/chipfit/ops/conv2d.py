@@ -25,9 +25,23 @@ from chipfit.ops._base import (
     register,
 )
 from chipfit.ops._checks import require_weight_scales
-from chipfit.ops._conv_dsp import conv_direct_call, conv_direct_reason, conv_dsp_call, conv_dsp_reason
+from chipfit.ops._conv_dense import conv_dense_call, conv_dense_reason, conv_dense_traversal
+from chipfit.ops._conv_dsp import (
+    conv_direct_call,
+    conv_direct_reason,
+    conv_dsp_call,
+    conv_dsp_reason,
+    conv_dsp_traversal,
+    conv_rows_traversal,
+    conv_tiles_traversal,
+)
+from chipfit.ops._conv_mla import conv_mla_call
 from chipfit.ops._conv_scalar import conv_scalar_call, conv_scalar_reason
 from chipfit.ops._conv_winograd import F23, F43, winograd_call, winograd_reason
+from chipfit.ops._roles import Roles, weighted
+from chipfit.ops._small import conv_small_call, conv_small_reason, conv_small_traversal
+from chipfit.ops._steps import pixels_in_order, strips_in_order
+from chipfit.ops._traversal import Rows, slice_window_rows, window_rows
 from chipfit.ops._window import (
     Pads,
     output_multipliers,
@@ -50,6 +64,7 @@ class Conv2D(Op):
 
     name: ClassVar[str] = "conv2d"
     inputs: ClassVar[tuple[str, ...]] = ("x", "w", "b?")
+    quant: ClassVar[Roles] = weighted(axis=0)
 
     stride: tuple[int, int] = (1, 1)
     pad: Pads = (0, 0, 0, 0)
@@ -58,6 +73,34 @@ class Conv2D(Op):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel(
+            "cf_conv2d_s8_dsp_small",
+            for_types("int8"),
+            needs=frozenset({"dsp"}),
+            when=conv_small_reason,
+            call=conv_small_call,
+            compact=True,
+            traversal=conv_small_traversal,
+        ),
+        Kernel(
+            "cf_fully_connected_s8_dsp_wide",
+            for_types("int8"),
+            needs=frozenset({"dsp"}),
+            when=lambda node: conv_dense_reason(node, "wide"),
+            call=lambda node: conv_dense_call(node, "wide"),
+            weight_bytes=2.0,
+            per_mac=0.72,
+            traversal=conv_dense_traversal,
+        ),
+        Kernel(
+            "cf_fully_connected_s8_dsp",
+            for_types("int8"),
+            needs=frozenset({"dsp"}),
+            when=lambda node: conv_dense_reason(node, "pairs"),
+            call=lambda node: conv_dense_call(node, "pairs"),
+            per_mac=0.91,
+            traversal=conv_dense_traversal,
+        ),
+        Kernel(
             "cf_conv2d_s8_dsp_f43",
             for_types("int8"),
             needs=frozenset({"dsp"}),
@@ -65,6 +108,7 @@ class Conv2D(Op):
             call=lambda node: winograd_call(node, F43),
             weight_bytes=4.2,
             per_mac=0.42,
+            traversal=conv_rows_traversal,
         ),
         Kernel(
             "cf_conv2d_s8_dsp_f23",
@@ -74,6 +118,7 @@ class Conv2D(Op):
             call=lambda node: winograd_call(node, F23),
             weight_bytes=2.8,
             per_mac=0.5,
+            traversal=conv_rows_traversal,
         ),
         Kernel(
             "cf_conv2d_s8_dsp_wide",
@@ -83,6 +128,7 @@ class Conv2D(Op):
             call=lambda node: conv_dsp_call(node, wide=True),
             weight_bytes=2.1,
             per_mac=0.72,
+            traversal=conv_dsp_traversal,
         ),
         Kernel(
             "cf_conv2d_s8_dsp_direct",
@@ -92,6 +138,18 @@ class Conv2D(Op):
             call=conv_direct_call,
             per_mac=0.78,
             shareable=False,
+            traversal=conv_rows_traversal,
+        ),
+        Kernel(
+            "cf_conv2d_s8_dsp_direct",
+            for_types("int8"),
+            needs=frozenset({"dsp"}),
+            when=lambda node: conv_direct_reason(node, tiled=True),
+            call=lambda node: conv_direct_call(node, tiled=True),
+            per_mac=0.8,
+            shareable=False,
+            form="tiles",
+            traversal=conv_tiles_traversal,
         ),
         Kernel(
             "cf_conv2d_s8_dsp",
@@ -99,7 +157,16 @@ class Conv2D(Op):
             needs=frozenset({"dsp"}),
             when=lambda node: conv_dsp_reason(node, wide=False),
             call=lambda node: conv_dsp_call(node, wide=False),
-            per_mac=0.83,
+            per_mac=0.87,
+            traversal=conv_dsp_traversal,
+        ),
+        Kernel(
+            "cf_conv2d_s8_mla",
+            for_types("int8"),
+            needs=frozenset({"mla"}),
+            when=conv_scalar_reason,
+            call=conv_mla_call,
+            traversal=strips_in_order,
         ),
         Kernel(
             "cf_conv2d_s8_scalar",
@@ -107,6 +174,7 @@ class Conv2D(Op):
             needs=frozenset({"mulh"}),
             when=conv_scalar_reason,
             call=lambda node: conv_scalar_call(node, high_multiply=True),
+            traversal=strips_in_order,
         ),
         Kernel(
             "cf_conv2d_s8_thumb1",
@@ -114,9 +182,10 @@ class Conv2D(Op):
             needs=frozenset({"thumb1"}),
             when=conv_scalar_reason,
             call=lambda node: conv_scalar_call(node, high_multiply=False),
+            traversal=strips_in_order,
         ),
-        Kernel("cf_conv2d_s8", for_types("int8")),
-        Kernel("cf_conv2d_f32", for_types("float32")),
+        Kernel("cf_conv2d_s8", for_types("int8"), per_mac=5.0, traversal=pixels_in_order),
+        Kernel("cf_conv2d_f32", for_types("float32"), traversal=pixels_in_order),
     )
 
     def infer(self, node: Node) -> Sequence[Shape]:
@@ -170,6 +239,12 @@ class Conv2D(Op):
 
     def macs(self, node: Node) -> int:
         return node["y"].type.size * node["w"].type.size // node["w"].shape[0]
+
+    def rows(self, node: Node) -> Rows | str:
+        return window_rows(node)
+
+    def slice_rows(self, node: Node, first: int, count: int, padded: bool) -> Node:
+        return slice_window_rows(node, first, count, padded)
 
     def call(self, node: Node) -> Call:
         x, w, y = node["x"], node["w"], node["y"]
@@ -230,6 +305,23 @@ class Conv2D(Op):
         for x_shape, w_shape, op in cases:
             yield _int8_sample(rng, op, x_shape, w_shape, extreme=True)
         yield _int8_sample(rng, Conv2D(), (1, 17, 19, 4), (4, 1, 1, 4), gain=16.0)
+        # borders in words: dilated, and rows of several tiles, of which the last is shorter, or the first all padding
+        cases = [
+            ((1, 6, 7, 4), (3, 3, 3, 4), Conv2D(dilation=(1, 2), pad=(1, 2, 1, 2))),
+            ((1, 3, 19, 4), (4, 3, 3, 4), Conv2D(pad=(1, 1, 1, 1))),
+            ((2, 4, 20, 16), (5, 3, 2, 16), Conv2D(pad=(0, 1, 0, 0), act="relu")),
+            ((1, 2, 3, 4), (2, 2, 3, 4), Conv2D(pad=(0, 11, 1, 10))),
+            # one output pixel: a fully connected layer; and one beside it, which is none
+            ((1, 1, 1, 37), (9, 1, 1, 37), Conv2D(act="relu")),
+            ((1, 2, 3, 5), (6, 2, 3, 5), Conv2D()),
+            ((1, 2, 2, 5), (6, 2, 2, 5), Conv2D(stride=(2, 2), pad=(1, 1, 0, 0))),
+        ]
+        for x_shape, w_shape, op in cases:
+            yield _int8_sample(rng, op, x_shape, w_shape)
+        # one line does for all channels, and the clamp is that of int8: four pixels and more, an odd channel
+        for x_shape, w_shape in [((1, 5, 5, 4), (5, 3, 3, 4)), ((1, 2, 3, 8), (4, 1, 1, 8))]:
+            pads = (1, 1, 1, 1) if w_shape[1] == 3 else (0, 0, 0, 0)
+            yield _int8_sample(rng, Conv2D(pad=pads, act="relu"), x_shape, w_shape, zero=-128)
 
 
 def _int8_sample(
@@ -240,6 +332,7 @@ def _int8_sample(
     bias: bool = True,
     extreme: bool = False,
     gain: float = 1.0,
+    zero: int | None = None,
 ) -> Node:
     """``extreme``: the first channel has a tiny scale, the second weights of 0. ``gain``: scales all outputs up."""
     x = int8_type(rng, *x_shape)
@@ -254,6 +347,8 @@ def _int8_sample(
     # about the spread of the sums, so that outputs fill the range instead of clamping
     spread = x.q.s * max(scales) * 73 * 73 * float(np.sqrt(w[0].size)) / 64
     y = Quant.per_tensor(spread / gain * float(rng.uniform(0.5, 2.0)), int(rng.integers(-128, 128)))
+    if zero is not None:
+        y = Quant.per_tensor(y.s, zero)
     return make_node(op, {"x": x, "w": (w_type, w), "b": (b_type, b) if bias else None}, (DType.INT8, y))
 
 

@@ -14,9 +14,17 @@ from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
 from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._checks import require_weight_scales
-from chipfit.ops._depthwise_dsp_3x3 import call_3x3, reason_3x3
-from chipfit.ops._depthwise_dsp_any import call_any, reason_any
-from chipfit.ops._depthwise_scalar import depthwise_scalar_call, depthwise_scalar_reason
+from chipfit.ops._depthwise_dsp_3x3 import KERNELS_3X3
+from chipfit.ops._depthwise_dsp_any import KERNELS_ANY
+from chipfit.ops._depthwise_scalar import (
+    depthwise_scalar_call,
+    depthwise_scalar_reason,
+    depthwise_scalar_traversal,
+)
+from chipfit.ops._roles import Roles, weighted
+from chipfit.ops._small import depthwise_small_call, depthwise_small_reason, depthwise_small_traversal
+from chipfit.ops._steps import channels_in_order
+from chipfit.ops._traversal import Rows, slice_window_rows, window_rows
 from chipfit.ops._window import Pads, output_multipliers, require_int8_weights, same_pads, window_count, windows
 
 
@@ -32,6 +40,7 @@ class DepthwiseConv2D(Op):
 
     name: ClassVar[str] = "depthwise_conv2d"
     inputs: ClassVar[tuple[str, ...]] = ("x", "w", "b?")
+    quant: ClassVar[Roles] = weighted(axis=3)
 
     stride: tuple[int, int] = (1, 1)
     pad: Pads = (0, 0, 0, 0)
@@ -40,20 +49,24 @@ class DepthwiseConv2D(Op):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel(
-            "cf_depthwise_conv2d_s8_dsp_3x3",
+            "cf_depthwise_conv2d_s8_dsp_small",
             for_types("int8"),
             frozenset({"dsp"}),
-            reason_3x3,
-            call_3x3,
-            shareable=False,
+            depthwise_small_reason,
+            depthwise_small_call,
+            compact=True,
+            traversal=depthwise_small_traversal,
         ),
+        *KERNELS_3X3,
+        *KERNELS_ANY,
         Kernel(
-            "cf_depthwise_conv2d_s8_dsp",
+            "cf_depthwise_conv2d_s8_mla",
             for_types("int8"),
-            frozenset({"dsp"}),
-            reason_any,
-            call_any,
-            shareable=False,
+            frozenset({"mla"}),
+            depthwise_scalar_reason,
+            lambda node: depthwise_scalar_call(node, high_multiply=True),
+            shareable=False,  # its table of offsets is made for one shape
+            traversal=lambda node, backward: depthwise_scalar_traversal(node, 1, backward),
         ),
         Kernel(
             "cf_depthwise_conv2d_s8_scalar",
@@ -62,6 +75,7 @@ class DepthwiseConv2D(Op):
             depthwise_scalar_reason,
             lambda node: depthwise_scalar_call(node, high_multiply=True),
             shareable=False,  # its table of offsets is made for one shape
+            traversal=lambda node, backward: depthwise_scalar_traversal(node, 1, backward),
         ),
         Kernel(
             "cf_depthwise_conv2d_s8_thumb1",
@@ -70,9 +84,10 @@ class DepthwiseConv2D(Op):
             depthwise_scalar_reason,
             lambda node: depthwise_scalar_call(node, high_multiply=False),
             shareable=False,
+            traversal=lambda node, backward: depthwise_scalar_traversal(node, 4, backward),
         ),
-        Kernel("cf_depthwise_conv2d_s8", for_types("int8")),
-        Kernel("cf_depthwise_conv2d_f32", for_types("float32")),
+        Kernel("cf_depthwise_conv2d_s8", for_types("int8"), per_mac=8.0, traversal=channels_in_order),
+        Kernel("cf_depthwise_conv2d_f32", for_types("float32"), traversal=channels_in_order),
     )
 
     def infer(self, node: Node) -> Sequence[Shape]:
@@ -125,6 +140,12 @@ class DepthwiseConv2D(Op):
     def macs(self, node: Node) -> int:
         _, kh, kw, _ = node["w"].shape
         return node["y"].type.size * kh * kw
+
+    def rows(self, node: Node) -> Rows | str:
+        return window_rows(node)
+
+    def slice_rows(self, node: Node, first: int, count: int, padded: bool) -> Node:
+        return slice_window_rows(node, first, count, padded)
 
     def call(self, node: Node) -> Call:
         x, w, y = node["x"], node["w"], node["y"]
@@ -197,6 +218,7 @@ def _samples_3x3(rng: np.random.Generator) -> Iterator[Node]:
         ((1, 7, 9, 4), 2, (0, 0, 0, 0)),
         ((1, 21, 60, 4), 2, (1, 0, 1, 1)),
         ((1, 4, 116, 4), 2, after),
+        ((1, 3, 5, 4), 1, (1, 1, 5, 1)),  # output lines below the image: not for the 3x3 kernel
     ]
     for shape, stride, pad in cases:
         yield _plain_sample(rng, DepthwiseConv2D((stride, stride), pad, act="relu"), shape, (1, 3, 3, shape[3]))

@@ -12,6 +12,8 @@ from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._base import Call, Kernel, Op, Port, dequantize, for_types, make_node, register
 from chipfit.ops._element import CODES
+from chipfit.ops._steps import elements_in_order
+from chipfit.ops._traversal import Rows, elementwise_rows, sliced
 from chipfit.ops._types import QUANTIZED_HINT, require_per_tensor
 
 _INTEGERS = (DType.INT8, DType.UINT8, DType.INT16)
@@ -29,8 +31,8 @@ class Dequantize(Op):
     name: ClassVar[str] = "dequantize"
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
-        *(Kernel("cf_dequantize", for_types(x.value, "float32")) for x in _INTEGERS),
-        Kernel("cf_dequantize_f16", for_types("float16", "float32")),
+        *(Kernel("cf_dequantize", for_types(x.value, "float32"), traversal=elements_in_order) for x in _INTEGERS),
+        Kernel("cf_dequantize_f16", for_types("float16", "float32"), traversal=elements_in_order),
     )
 
     def infer(self, node: Node) -> Sequence[Shape]:
@@ -51,6 +53,12 @@ class Dequantize(Op):
         if node["x"].dtype is DType.FLOAT16:
             return x[0].astype(np.float32)
         return dequantize(x[0], node["x"].q)
+
+    def rows(self, node: Node) -> Rows | str:
+        return elementwise_rows(node)
+
+    def slice_rows(self, node: Node, first: int, count: int, padded: bool) -> Node:
+        return sliced(node, self, first, first + count, count)
 
     def call(self, node: Node) -> Call:
         x = node["x"]

@@ -12,6 +12,7 @@ from chipfit.fixedpoint import round_half_away
 from chipfit.graph import Array, Node
 from chipfit.ops._base import Kernel, for_types, register
 from chipfit.ops._lookup import lookup_kernel
+from chipfit.ops._steps import elements_in_order
 from chipfit.ops._unary import Unary, unary_samples
 
 
@@ -26,7 +27,10 @@ class Elu(Unary):
 
     name: ClassVar[str] = "elu"
 
-    kernels: ClassVar[tuple[Kernel, ...]] = (lookup_kernel(), Kernel("cf_elu_f32", for_types("float32")))
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        lookup_kernel(),
+        Kernel("cf_elu_f32", for_types("float32"), traversal=elements_in_order),
+    )
 
     def eval_float(self, node: Node, *x: Array) -> Array:
         v = x[0].astype(np.float64)

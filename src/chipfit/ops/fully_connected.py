@@ -17,8 +17,23 @@ from chipfit.ops._base import Arg, Call, Const, Kernel, Op, Port, float_type, fo
 from chipfit.ops._checks import require_weight_scales
 from chipfit.ops._dense import dense_multipliers, dense_range
 from chipfit.ops._dense_dsp import dense_dsp_call, dense_dsp_reason
+from chipfit.ops._dense_mla import dense_mla_call
 from chipfit.ops._dense_scalar import dense_scalar_call, dense_scalar_reason, dense_thumb1_call
+from chipfit.ops._roles import Roles, weighted
+from chipfit.ops._small import dense_small_call, dense_small_reason
+from chipfit.ops._steps import rows_in_order
+from chipfit.ops._traversal import Traversal
 from chipfit.ops._window import require_int8_weights
+
+
+def _copied_rows(node: Node, backward: bool) -> Traversal | None:
+    """Kernels that copy a row of x before they write its outputs."""
+    return None if backward else rows_in_order(node, staged=True)
+
+
+def _rows(node: Node, backward: bool) -> Traversal | None:
+    """Kernels that read a row of x again for every few outputs."""
+    return None if backward else rows_in_order(node, staged=False)
 
 
 @register
@@ -34,27 +49,56 @@ class FullyConnected(Op):
 
     name: ClassVar[str] = "fully_connected"
     inputs: ClassVar[tuple[str, ...]] = ("x", "w", "b?")
+    quant: ClassVar[Roles] = weighted(axis=0)
 
     act: Activation = "none"
     keep_dims: bool = False
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel(
+            "cf_conv2d_s8_dsp_small",
+            for_types("int8"),
+            frozenset({"dsp"}),
+            dense_small_reason,
+            dense_small_call,
+            compact=True,
+        ),
+        Kernel(
             "cf_fully_connected_s8_dsp_wide",
             for_types("int8"),
             frozenset({"dsp"}),
-            lambda n: dense_dsp_reason(n, wide=True),
-            lambda n: dense_dsp_call(n, wide=True),
+            lambda n: dense_dsp_reason(n, "wide"),
+            lambda n: dense_dsp_call(n, "wide"),
             weight_bytes=2.0,
             per_mac=0.72,
+            traversal=_copied_rows,
         ),
         Kernel(
             "cf_fully_connected_s8_dsp",
             for_types("int8"),
             frozenset({"dsp"}),
-            lambda n: dense_dsp_reason(n, wide=False),
-            lambda n: dense_dsp_call(n, wide=False),
+            lambda n: dense_dsp_reason(n, "pairs"),
+            lambda n: dense_dsp_call(n, "pairs"),
             per_mac=0.91,
+            traversal=_copied_rows,
+        ),
+        Kernel(
+            "cf_fully_connected_s8_dsp",
+            for_types("int8"),
+            frozenset({"dsp"}),
+            lambda n: dense_dsp_reason(n, "bytes"),
+            lambda n: dense_dsp_call(n, "bytes"),
+            per_mac=1.05,
+            form="no scratch",
+            traversal=_rows,
+        ),
+        Kernel(
+            "cf_fully_connected_s8_mla",
+            for_types("int8"),
+            frozenset({"mla"}),
+            dense_scalar_reason,
+            dense_mla_call,
+            traversal=_rows,
         ),
         Kernel(
             "cf_fully_connected_s8_scalar",
@@ -62,6 +106,7 @@ class FullyConnected(Op):
             frozenset({"mulh"}),
             dense_scalar_reason,
             dense_scalar_call,
+            traversal=_rows,
         ),
         Kernel(
             "cf_fully_connected_s8_thumb1",
@@ -69,9 +114,10 @@ class FullyConnected(Op):
             frozenset({"thumb1"}),
             dense_scalar_reason,
             dense_thumb1_call,
+            traversal=_copied_rows,
         ),
-        Kernel("cf_fully_connected_s8", for_types("int8")),
-        Kernel("cf_fully_connected_f32", for_types("float32")),
+        Kernel("cf_fully_connected_s8", for_types("int8"), traversal=_rows),
+        Kernel("cf_fully_connected_f32", for_types("float32"), traversal=_rows),
     )
 
     def infer(self, node: Node) -> Sequence[Shape]:

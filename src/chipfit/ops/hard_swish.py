@@ -19,6 +19,7 @@ from chipfit.fixedpoint import (
 from chipfit.graph import Array, DType, Node
 from chipfit.ops._base import Kernel, for_types, register
 from chipfit.ops._lookup import lookup_kernel
+from chipfit.ops._steps import elements_in_order
 from chipfit.ops._unary import Unary, unary_samples
 
 
@@ -34,7 +35,10 @@ class HardSwish(Unary):
 
     name: ClassVar[str] = "hard_swish"
 
-    kernels: ClassVar[tuple[Kernel, ...]] = (lookup_kernel(), Kernel("cf_hard_swish_f32", for_types("float32")))
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        lookup_kernel(),
+        Kernel("cf_hard_swish_f32", for_types("float32"), traversal=elements_in_order),
+    )
 
     def check(self, node: Node) -> None:
         super().check(node)

@@ -12,6 +12,7 @@ from chipfit.fixedpoint import multiply_by_quantized_multiplier, quantize_multip
 from chipfit.graph import Array, Node
 from chipfit.ops._base import Call, Kernel, Port, for_types, register
 from chipfit.ops._lookup import lookup_kernel
+from chipfit.ops._steps import elements_in_order
 from chipfit.ops._unary import Unary, unary_samples
 
 
@@ -28,7 +29,10 @@ class LeakyRelu(Unary):
 
     alpha: float
 
-    kernels: ClassVar[tuple[Kernel, ...]] = (lookup_kernel(), Kernel("cf_leaky_relu_f32", for_types("float32")))
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        lookup_kernel(),
+        Kernel("cf_leaky_relu_f32", for_types("float32"), traversal=elements_in_order),
+    )
 
     def eval_float(self, node: Node, *x: Array) -> Array:
         return np.where(x[0] > 0, x[0], x[0] * np.float32(self.alpha))

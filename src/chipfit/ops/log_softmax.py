@@ -20,6 +20,7 @@ from chipfit.fixedpoint import (
 from chipfit.graph import Array, DType, Node, Quant, Shape
 from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._float import exp32, log32, sum_last32
+from chipfit.ops._roles import Roles, fixed_output
 from chipfit.ops._softmax import (
     ROW_SHAPES,
     below_max,
@@ -43,6 +44,7 @@ class LogSoftmax(Op):
     """
 
     name: ClassVar[str] = "log_softmax"
+    quant: ClassVar[Roles] = fixed_output(1 / 16, 127)
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("cf_log_softmax_s8", for_types("int8")),
         Kernel("cf_log_softmax_f32", for_types("float32")),

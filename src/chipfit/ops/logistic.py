@@ -12,7 +12,9 @@ from chipfit.fixedpoint import logistic, rounding_divide_by_pot
 from chipfit.graph import Array, Node, Quant
 from chipfit.ops._base import Kernel, for_types, register
 from chipfit.ops._lookup import lookup_kernel
+from chipfit.ops._roles import Roles, fixed_output
 from chipfit.ops._sigmoid import INTEGER_BITS, to_q4
+from chipfit.ops._steps import elements_in_order
 from chipfit.ops._types import require_fixed_output
 from chipfit.ops._unary import Unary, unary_samples
 
@@ -28,8 +30,12 @@ class Logistic(Unary):
     """
 
     name: ClassVar[str] = "logistic"
+    quant: ClassVar[Roles] = fixed_output(1 / 256, -128)
 
-    kernels: ClassVar[tuple[Kernel, ...]] = (lookup_kernel(), Kernel("cf_logistic_f32", for_types("float32")))
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        lookup_kernel(),
+        Kernel("cf_logistic_f32", for_types("float32"), traversal=elements_in_order),
+    )
 
     def check(self, node: Node) -> None:
         super().check(node)

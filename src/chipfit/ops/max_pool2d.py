@@ -11,6 +11,7 @@ from chipfit.graph import Array, Node
 from chipfit.ops._activation import activation_float, activation_range
 from chipfit.ops._base import Kernel, for_types, register
 from chipfit.ops._pool import Pool
+from chipfit.ops._steps import channels_in_order
 
 
 @register
@@ -23,8 +24,8 @@ class MaxPool2D(Pool):
 
     name: ClassVar[str] = "max_pool2d"
     kernels: ClassVar[tuple[Kernel, ...]] = (
-        Kernel("cf_max_pool2d_s8", for_types("int8")),
-        Kernel("cf_max_pool2d_f32", for_types("float32")),
+        Kernel("cf_max_pool2d_s8", for_types("int8"), traversal=channels_in_order),
+        Kernel("cf_max_pool2d_f32", for_types("float32"), traversal=channels_in_order),
     )
 
     def eval_float(self, node: Node, *x: Array) -> Array:

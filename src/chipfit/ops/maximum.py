@@ -12,6 +12,7 @@ from chipfit.graph import Array, Node
 from chipfit.ops._base import Kernel, for_types, register
 from chipfit.ops._extremum import Extremum, extremum_samples
 from chipfit.ops._lookup import scalar_lookup_kernel
+from chipfit.ops._steps import elements_in_order
 
 
 @register
@@ -27,9 +28,9 @@ class Maximum(Extremum):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         scalar_lookup_kernel(),
-        Kernel("cf_maximum_s8", for_types("int8")),
-        Kernel("cf_maximum_f32", for_types("float32")),
-        Kernel("cf_maximum_s32", for_types("int32")),
+        Kernel("cf_maximum_s8", for_types("int8"), traversal=elements_in_order),
+        Kernel("cf_maximum_f32", for_types("float32"), traversal=elements_in_order),
+        Kernel("cf_maximum_s32", for_types("int32"), traversal=elements_in_order),
     )
 
     def eval_float(self, node: Node, *x: Array) -> Array:

@@ -15,6 +15,7 @@ from chipfit.ops._base import Call, Kernel, for_types, register
 from chipfit.ops._broadcast import Binary, Params, binary_samples, broadcast_call, int32_samples, scaled_sample
 from chipfit.ops._int32 import activation_range_int32, clamp_int32
 from chipfit.ops._lookup import scalar_lookup_kernel
+from chipfit.ops._steps import elements_in_order
 from chipfit.ops._types import require_one_type
 
 
@@ -32,9 +33,9 @@ class Mul(Binary):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         scalar_lookup_kernel(),
-        Kernel("cf_mul_s8", for_types("int8")),
-        Kernel("cf_mul_f32", for_types("float32")),
-        Kernel("cf_mul_s32", for_types("int32")),
+        Kernel("cf_mul_s8", for_types("int8"), traversal=elements_in_order),
+        Kernel("cf_mul_f32", for_types("float32"), traversal=elements_in_order),
+        Kernel("cf_mul_s32", for_types("int32"), traversal=elements_in_order),
     )
 
     def check(self, node: Node) -> None:

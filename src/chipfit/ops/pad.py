@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar
 
 import numpy as np
 
 from chipfit.errors import ChipfitError
-from chipfit.graph import Array, Node, Shape
+from chipfit.graph import Array, DType, Node, Quant, Shape
 from chipfit.ops._base import Call, Const, Kernel, Port, register
 from chipfit.ops._move import MAX_RANK, Move, require_rank, samples_of
 
@@ -40,6 +40,13 @@ class Pad(Move):
     def check(self, node: Node) -> None:
         super().check(node)
         require_rank(node)
+
+    def quantized(self, quant: Quant) -> Pad:
+        """A value outside of the range becomes the nearest that there is."""
+        if self.value is None:
+            return self
+        stored = np.clip(np.rint(self.value / quant.s) + quant.zp, *DType.INT8.range)
+        return replace(self, value=int(stored))
 
     def element(self, node: Node) -> float | int:
         """The stored element that the padding consists of."""

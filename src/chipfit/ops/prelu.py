@@ -14,6 +14,9 @@ from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._base import Call, Kernel, Op, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._broadcast import Params, broadcast_call, broadcast_shape
 from chipfit.ops._lookup import scalar_lookup_kernel
+from chipfit.ops._roles import OWN, Roles
+from chipfit.ops._steps import elements_in_order
+from chipfit.ops._traversal import Rows, elementwise_rows, sliced
 from chipfit.ops._types import require_one_type
 
 
@@ -27,11 +30,12 @@ class PRelu(Op):
 
     name: ClassVar[str] = "prelu"
     inputs: ClassVar[tuple[str, ...]] = ("x", "alpha")
+    quant: ClassVar[Roles] = OWN
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         scalar_lookup_kernel(),
-        Kernel("cf_prelu_s8", for_types("int8")),
-        Kernel("cf_prelu_f32", for_types("float32")),
+        Kernel("cf_prelu_s8", for_types("int8"), traversal=elements_in_order),
+        Kernel("cf_prelu_f32", for_types("float32"), traversal=elements_in_order),
     )
 
     def infer(self, node: Node) -> Sequence[Shape]:
@@ -57,6 +61,12 @@ class PRelu(Op):
         above = multiply_by_quantized_multiplier(value, *positive)
         below = multiply_by_quantized_multiplier(value * alpha, *negative)
         return np.clip(np.where(value >= 0, above, below) + node["y"].q.zp, *DType.INT8.range)
+
+    def rows(self, node: Node) -> Rows | str:
+        return elementwise_rows(node)
+
+    def slice_rows(self, node: Node, first: int, count: int, padded: bool) -> Node:
+        return sliced(node, self, first, first + count, count)
 
     def call(self, node: Node) -> Call:
         if node["y"].dtype is DType.FLOAT32:

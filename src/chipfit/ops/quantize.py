@@ -14,6 +14,8 @@ from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._base import Call, Kernel, Op, Port, float_type, for_types, make_node, register
 from chipfit.ops._element import CODES
 from chipfit.ops._lookup import BYTES, lookup_kernel
+from chipfit.ops._steps import elements_in_order
+from chipfit.ops._traversal import Rows, elementwise_rows, sliced
 from chipfit.ops._types import QUANTIZED_HINT, require_per_tensor
 
 _NARROW = (DType.INT8, DType.UINT8, DType.INT16)
@@ -36,8 +38,12 @@ class Quantize(Op):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         *(lookup_kernel(x.value, y.value) for x in BYTES for y in BYTES),
-        *(Kernel("cf_requantize", for_types(x.value, y.value)) for x, y in _PAIRS if x not in BYTES or y not in BYTES),
-        *(Kernel("cf_quantize_f32", for_types("float32", y.value)) for y in _NARROW),
+        *(
+            Kernel("cf_requantize", for_types(x.value, y.value), traversal=elements_in_order)
+            for x, y in _PAIRS
+            if x not in BYTES or y not in BYTES
+        ),
+        *(Kernel("cf_quantize_f32", for_types("float32", y.value), traversal=elements_in_order) for y in _NARROW),
     )
 
     def infer(self, node: Node) -> Sequence[Shape]:
@@ -74,6 +80,12 @@ class Quantize(Op):
         rounded = round_half_away(x[0].astype(np.float32) / np.float32(y.q.s))
         inside = np.clip(np.where(np.isnan(rounded), -np.inf, rounded), low - y.q.zp, high - y.q.zp)
         return inside.astype(np.int64) + y.q.zp
+
+    def rows(self, node: Node) -> Rows | str:
+        return elementwise_rows(node)
+
+    def slice_rows(self, node: Node, first: int, count: int, padded: bool) -> Node:
+        return sliced(node, self, first, first + count, count)
 
     def call(self, node: Node) -> Call:
         x, y = node["x"], node["y"]

@@ -12,6 +12,7 @@ from chipfit.graph import Array, DType, Node
 from chipfit.ops._base import Kernel, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._checks import require_same_scale
 from chipfit.ops._reduce import Reduce
+from chipfit.ops._roles import SHARED, Roles
 
 
 @register
@@ -23,6 +24,7 @@ class ReduceMax(Reduce):
     """
 
     name: ClassVar[str] = "reduce_max"
+    quant: ClassVar[Roles] = SHARED
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("cf_reduce_max_s8", for_types("int8")),
         Kernel("cf_reduce_max_f32", for_types("float32")),

@@ -13,6 +13,8 @@ from chipfit.ops._activation import activation_float
 from chipfit.ops._base import Call, Kernel, for_types, register
 from chipfit.ops._lookup import lookup_kernel
 from chipfit.ops._relu import clamp_call, float32_quotient, rescale_and_clamp
+from chipfit.ops._roles import SHARED, Roles
+from chipfit.ops._steps import elements_in_order
 from chipfit.ops._unary import Unary, unary_samples
 
 
@@ -27,8 +29,12 @@ class Relu6(Unary):
     """
 
     name: ClassVar[str] = "relu6"
+    quant: ClassVar[Roles] = SHARED  # of TFLite Micro's kernel
 
-    kernels: ClassVar[tuple[Kernel, ...]] = (lookup_kernel(), Kernel("cf_clamp_f32", for_types("float32")))
+    kernels: ClassVar[tuple[Kernel, ...]] = (
+        lookup_kernel(),
+        Kernel("cf_clamp_f32", for_types("float32"), traversal=elements_in_order),
+    )
 
     def eval_float(self, node: Node, *x: Array) -> Array:
         return activation_float("relu6", x[0])

@@ -10,11 +10,50 @@ import numpy as np
 
 from chipfit.fixedpoint import reciprocal, rounding_divide_by_pot, srdhm
 from chipfit.graph import Array, DType, Node, Quant, Shape
-from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
+from chipfit.ops._base import (
+    Call,
+    Const,
+    Kernel,
+    Op,
+    Port,
+    Scratch,
+    float_type,
+    for_types,
+    int8_type,
+    make_node,
+    register,
+)
 from chipfit.ops._float import exp32, sum_last32
-from chipfit.ops._softmax import ROW_SHAPES, below_max, check_rows, exp_table, infer_rows, sum_of_exps
+from chipfit.ops._roles import Roles, fixed_output
+from chipfit.ops._softmax import (
+    ROW_SHAPES,
+    below_max,
+    check_rows,
+    difference_scaling,
+    exp_table,
+    infer_rows,
+    sum_of_exps,
+)
 
 _OUTPUTS = {DType.INT8: Quant.per_tensor(1 / 256, -128), DType.INT16: Quant.per_tensor(1 / 65536, -32768)}
+
+
+_CODE_BYTES = 256
+"""Of what computes the table of exponentials."""
+
+
+def _small_reason(node: Node) -> bool | str:
+    entries = len(exp_table(node["x"].q.s, node.op.attributes()["beta"]))
+    return 4 * entries > _CODE_BYTES or "its table is smaller than the code that would compute it"
+
+
+def _small_call(node: Node) -> Call:
+    scale, depth, beta = node["x"].q.s, node["x"].shape[-1], node.op.attributes()["beta"]
+    entries = len(exp_table(scale, beta))
+    m, shift, _ = difference_scaling(scale, beta)
+    rows = {"rows": node["x"].type.size // depth, "depth": depth, "entries": entries}
+    params = {**{f"softmax.{name}": value for name, value in rows.items()}, "m": m, "shift": shift}
+    return Call([Port("x"), Scratch(4 * entries), Port("y")], params)
 
 
 @register
@@ -29,9 +68,11 @@ class Softmax(Op):
     """
 
     name: ClassVar[str] = "softmax"
+    quant: ClassVar[Roles] = fixed_output(1 / 256, -128)
     beta: float = 1.0
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel("cf_softmax_s8_small", for_types("int8"), when=_small_reason, call=_small_call, compact=True),
         Kernel("cf_softmax_s8", for_types("int8")),
         Kernel("cf_softmax_s8_s16", for_types("int8", "int16")),
         Kernel("cf_softmax_f32", for_types("float32")),

@@ -19,6 +19,7 @@ class Memory:
     origin: int  # first address
     size: int  # bytes
     wait_states: int | None = None  # cycles added to a read at the board's clock; None: unknown
+    setup: str | None = None  # what the application must do before it may be used; None: it is there after reset
 
     @property
     def end(self) -> int:
@@ -45,6 +46,7 @@ class Cycles:
     multiple: float = 1  # several registers: this, and `each` for each of them
     each: float = 1
     multiply: float = 1  # low half of the product, dual 16-bit, high half with 32 bits accumulated
+    multiply_add: float = 1  # low half of the product, added or subtracted
     multiply_long: float = 1  # 64-bit product
     divide: float = 1
     float_op: float = 1
@@ -111,6 +113,12 @@ class Board:
     def ram(self) -> Memory:
         """The memory that holds the stack (at its bottom) and the variables."""
         return self._first("ram")
+
+    def fastest(self, kind: MemoryKind) -> list[Memory]:
+        """The memories of a kind, the one to prefer first: those that are there after reset, by their wait states
+        (unknown: one), then in the order of the board's file."""
+        found = [memory for memory in self.memories if memory.kind == kind]
+        return sorted(found, key=lambda m: (m.setup is not None, 1 if m.wait_states is None else m.wait_states))
 
     def _first(self, kind: MemoryKind) -> Memory:
         return next(memory for memory in self.memories if memory.kind == kind)

@@ -222,11 +222,15 @@ def _memories(top: _Table) -> tuple[Memory, ...]:
         if size == 0 or origin + size > _ADDRESS_LIMIT:
             entry.fail("size", "must be above 0 and end below 4 GiB")
         waits = entry.integer("wait_states") if "wait_states" in entry.values else None
+        setup = entry.text("setup") if "setup" in entry.values else None
         entry.finish()
-        result.append(Memory(name, kind, origin, size, waits))
+        result.append(Memory(name, kind, origin, size, waits, setup))
     for kind in ("flash", "ram"):
-        if not any(item.kind == kind for item in result):
+        first = next((item for item in result if item.kind == kind), None)
+        if first is None:
             top.fail("memory", f"has no {kind}")
+        if first.setup is not None:
+            top.fail(f"memory.{first.name}", f"is the first {kind}, which must be there after reset", "list it later")
     by_address = sorted(result, key=lambda item: item.origin)
     for below, above in itertools.pairwise(by_address):
         if below.end > above.origin:

@@ -2,11 +2,12 @@
  * multiplied by all output channels (cf_tile_conv.h).
  *
  * A window is kernel_h times columns runs of neighbouring bytes. It is expanded run by run, first the whole words of
- * each, then the bytes that are left. A window that reaches over the border is copied first, with the input's zero point
- * outside.
+ * each, then the bytes that are left; the input's zero point stands for what is outside of it. Where a border cuts
+ * through words (in_c % 4), each run is put together as bytes first, in scratch behind the pair.
  *
  * The loop over output pixels is outermost: a step reads the windows of two neighbouring pixels and then writes their
- * outputs, nothing is read beyond the windows.
+ * outputs, nothing is read beyond the windows. Backward, pairs are counted from the last pixel on: of an odd number the
+ * first pixel is alone, and comes last.
  */
 #ifndef CF_CONV_DSP_H
 #define CF_CONV_DSP_H
@@ -23,7 +24,9 @@ typedef struct {
     /* 1x1, stride 1, a multiple of 4 channels, an even number of outputs, no clamp; n, in_h and out_h are then 1 */
     int32_t pointwise;
     int32_t units, half;  /* of an expanded window: see cf_pixel_pair */
+    int32_t tile;         /* output pixels of a row at a time, an even number; 0: all (the direct kernel) */
     int32_t in_zero, act_min, act_max;
+    int32_t backward;     /* from the last pixel to the first; n is then 1 */
 } cf_conv2d_dsp_params;
 
 /* 4 bytes at any address; dst moves on to the pixel's next unit */
@@ -91,8 +94,48 @@ CF_INLINE void cf_expand_window(const int8_t *src, int32_t row, int32_t column, 
     }
 }
 
+CF_INLINE int32_t *cf_expand_zero(uint32_t zero, int32_t words, int32_t *dst)
+{
+    CF_ROLLED
+    for (; words > 0; words--, dst += 4) {
+        dst[0] = dst[1] = (int32_t)zero;
+    }
+    return dst;
+}
+
+/* a window from src on, (y0, x0), that reaches over the border, into the pair; in_c is a multiple of 4 */
+CF_SHARED_BODY void cf_border_window(const int8_t *src, int32_t y0, int32_t x0, int32_t *dst,
+                                     const cf_conv2d_dsp_params *p)
+{
+    const cf_span ky = cf_window(y0, p->in_h, p->kernel_h, p->dilation_h);
+    const cf_span kx = cf_window(x0, p->in_w, p->kernel_w, p->dilation_w);
+    const int32_t joined = p->columns == 1 ? kx.end - kx.begin : 1, words = joined * p->in_c / 4;
+    const uint32_t zero = cf_lanes(p->in_zero, p->in_zero);
+    CF_ROLLED
+    for (int32_t i = 0; i < p->kernel_h; i++) {
+        const int32_t is_inside = i >= ky.begin && i < ky.end;
+        const int32_t begin = is_inside ? kx.begin : p->kernel_w, end = is_inside ? kx.end : p->kernel_w;
+        const int8_t *run = src + (i * p->dilation_h * p->in_w + begin * p->dilation_w) * p->in_c;
+        dst = cf_expand_zero(zero, begin * p->in_c / 4, dst);
+        CF_ROLLED
+        for (int32_t j = begin; j < end; j += joined, run += p->dilation_w * p->in_c) {
+            dst = cf_expand(run, words, dst);
+        }
+        dst = cf_expand_zero(zero, (p->kernel_w - end) * p->in_c / 4, dst);
+    }
+}
+
+/* n bytes, filled up to whole words */
+CF_INLINE void cf_fill_bytes(int8_t *dst, uint32_t v, int32_t n)
+{
+    CF_ROLLED
+    for (int32_t i = 0; i < n; i += 4) {
+        cf_store32(dst + i, v);
+    }
+}
+
 /* bytes at any address, n >= 0 */
-static inline void cf_copy_bytes(int8_t *dst, const int8_t *src, int32_t n)
+CF_INLINE void cf_copy_bytes(int8_t *dst, const int8_t *src, int32_t n)
 {
     CF_ROLLED
     for (; n >= 4; n -= 4, dst += 4, src += 4) {
@@ -104,27 +147,45 @@ static inline void cf_copy_bytes(int8_t *dst, const int8_t *src, int32_t n)
     }
 }
 
-/* a window at (y0, x0) that reaches over the border, as (kernel_h, kernel_w, in_c) */
-CF_SHARED_BODY void cf_border_window(const int8_t *x /* (in_h, in_w, in_c) */, int32_t y0, int32_t x0, int8_t *window,
-                                     const cf_conv2d_dsp_params *p)
+/* the same for any in_c: each run is put together in row, (run + 3) / 4 words, and then expanded */
+CF_INLINE void cf_border_window_bytes(const int8_t *src, int32_t y0, int32_t x0, int32_t *dst, int8_t *row,
+                                      const cf_conv2d_dsp_params *p)
 {
     const cf_span ky = cf_window(y0, p->in_h, p->kernel_h, p->dilation_h);
     const cf_span kx = cf_window(x0, p->in_w, p->kernel_w, p->dilation_w);
-    const int32_t row = p->kernel_w * p->in_c;
-    const int32_t runs = p->columns == 1 ? 1 : kx.end - kx.begin;
-    const int32_t bytes = p->columns == 1 ? (kx.end - kx.begin) * p->in_c : p->in_c;
+    const int32_t run = p->run, words = run / 4, columns = p->columns, joined = columns == 1;
+    const int32_t skipped = joined ? kx.begin * p->in_c : 0, bytes = joined ? (kx.end - kx.begin) * p->in_c : run;
+    const int32_t next_row = p->dilation_h * p->in_w * p->in_c, next_run = p->dilation_w * p->in_c;
+    const int32_t end = p->kernel_h;
     const uint32_t zero = (uint32_t)(uint8_t)p->in_zero * 0x01010101u;
+    int8_t *lane = (int8_t *)(dst + end * columns * words * 4);
+    uint32_t left = 0;
+    const int8_t *line;
+#if defined(__GNUC__)
+    __asm__("" : "+r"(src)); /* else clang keeps this address up to date for every pixel */
+#endif
+    line = src + skipped;
+    cf_fill_bytes(row, zero, run);
     CF_ROLLED
-    for (int32_t i = 0; i < p->kernel_h * row; i += 4) {
-        cf_store32(window + i, zero);
-    }
-    CF_ROLLED
-    for (int32_t i = ky.begin; i < ky.end; i++) {
-        const int8_t *src = x + ((y0 + i * p->dilation_h) * p->in_w + x0 + kx.begin * p->dilation_w) * p->in_c;
-        int8_t *dst = window + i * row + kx.begin * p->in_c;
+    for (int32_t i = 0; i < end; i++, line += next_row) {
+        src = line;
         CF_ROLLED
-        for (int32_t j = 0; j < runs; j++, src += p->dilation_w * p->in_c, dst += p->in_c) {
-            cf_copy_bytes(dst, src, bytes);
+        for (int32_t j = 0; j < columns; j++, src += next_run) {
+            if (i >= ky.begin && i < ky.end && (joined || (j >= kx.begin && j < kx.end))) {
+                cf_copy_bytes(row + skipped, src, bytes);
+            } else {
+                cf_fill_bytes(row, zero, run);
+            }
+            CF_ROLLED
+            for (int32_t k = 0; k < words; k++) {
+                dst = cf_expand4(row + 4 * k, dst);
+            }
+            CF_ROLLED
+            for (int32_t k = 4 * words; k < run; k++) {
+                const int16_t v = row[k];
+                memcpy(lane, &v, sizeof v);
+                lane += ++left % 4 == 0 ? 10 : 2; /* past the other pixel */
+            }
         }
     }
 }
@@ -182,17 +243,23 @@ CF_INLINE void cf_expand_pair(const int8_t *src, int32_t units, int32_t *pair)
     }
 }
 
-/* 1x1 with stride 1: pixels one after the other, in_units times 4 values each. One body for all layers. */
-CF_SHARED_BODY void cf_conv_pointwise(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair,
-                                      cf_pairs_function *pairs, int32_t pixels, int32_t in_units, int32_t out_c)
+/* 1x1 with stride 1: pixels one after the other, in_units times 4 values each */
+CF_INLINE void cf_conv_pixels(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair, cf_pairs_function *pairs,
+                              int32_t pixels, int32_t in_units, int32_t out_c, int32_t backward)
 {
+    const int32_t pixel = 4 * in_units, in_step = backward ? -2 * pixel : 2 * pixel;
+    const int32_t out_step = backward ? -2 * out_c : 2 * out_c;
     cf_pixel_pair g = cf_pair_at(pair, in_units > 1 ? in_units / 2 : 1, in_units > 1 ? in_units % 2 : 0);
+    x += backward ? (pixels - 2) * pixel : 0;
+    y += backward ? (pixels - 2) * out_c : 0;
     CF_ROLLED
-    for (; pixels > 1; pixels -= 2, x += 8 * in_units, y += 2 * out_c) {
+    for (; pixels > 1; pixels -= 2, x += in_step, y += out_step) {
         cf_expand_pair(x, in_units, pair);
         pairs(&g, w, y, y + out_c);
     }
     if (pixels > 0) {
+        x += backward ? pixel : 0;
+        y += backward ? out_c : 0;
         CF_ROLLED
         for (int32_t i = 0; i < in_units; i++) {
             cf_expand4(x + 4 * i, pair + 4 * i);
@@ -201,41 +268,59 @@ CF_SHARED_BODY void cf_conv_pointwise(const int8_t *x, const int32_t *w, int8_t 
     }
 }
 
+/* one body for all layers, and one for all layers that go backward */
+CF_SHARED_BODY void cf_conv_pointwise(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair,
+                                      cf_pairs_function *pairs, int32_t pixels, int32_t in_units, int32_t out_c)
+{
+    cf_conv_pixels(x, w, y, pair, pairs, pixels, in_units, out_c, 0);
+}
+
+CF_SHARED_BODY void cf_conv_pointwise_backward(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair,
+                                               cf_pairs_function *pairs, int32_t pixels, int32_t in_units,
+                                               int32_t out_c)
+{
+    cf_conv_pixels(x, w, y, pair, pairs, pixels, in_units, out_c, 1);
+}
+
 CF_INLINE void cf_conv_windows(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair, cf_pairs_function *pairs,
                                const cf_conv2d_dsp_params *p)
 {
     const int32_t span_h = (p->kernel_h - 1) * p->dilation_h + 1, span_w = (p->kernel_w - 1) * p->dilation_w + 1;
-    const int32_t in_row = p->in_w * p->in_c;
-    int8_t *const window = (int8_t *)(pair + p->units * 8 + p->half * 4);
+    const int32_t in_row = p->in_w * p->in_c, row = p->dilation_h * in_row, column = p->dilation_w * p->in_c;
+    const int32_t out_step = p->backward ? -2 * p->out_c : 2 * p->out_c;
+    int8_t *const one_row = (int8_t *)(pair + p->units * 8 + p->half * 4);
     cf_pixel_pair g = cf_pair_at(pair, p->units, p->half);
-    int32_t second = 0;
+    int32_t waiting = 0;
+    y += p->backward ? (p->out_h * p->out_w - 2) * p->out_c : 0;
     CF_ROLLED
     for (int32_t n = 0; n < p->n; n++, x += p->in_h * in_row) {
         CF_ROLLED
-        for (int32_t oy = 0; oy < p->out_h; oy++) {
-            const int32_t y0 = oy * p->stride_h - p->pad_top;
+        for (int32_t i = 0; i < p->out_h; i++) {
+            const int32_t oy = p->backward ? p->out_h - 1 - i : i, y0 = oy * p->stride_h - p->pad_top;
             const int32_t row_inside = !p->padded || (y0 >= 0 && y0 + span_h <= p->in_h);
             CF_ROLLED
-            for (int32_t ox = 0; ox < p->out_w; ox++) {
-                const int32_t x0 = ox * p->stride_w - p->pad_left;
+            for (int32_t j = 0; j < p->out_w; j++) {
+                const int32_t ox = p->backward ? p->out_w - 1 - j : j, x0 = ox * p->stride_w - p->pad_left;
+                /* backward the second of a pair comes first, but pixel 0 with nothing before it is alone */
+                const int32_t second = p->backward ? !waiting && (oy > 0 || ox > 0) : waiting;
                 const int8_t *src = x + y0 * in_row + x0 * p->in_c;
-                int32_t row = p->dilation_h * in_row, column = p->dilation_w * p->in_c;
-                if (p->padded && !(row_inside && x0 >= 0 && x0 + span_w <= p->in_w)) {
-                    cf_border_window(x, y0, x0, window, p);
-                    src = window;
-                    row = p->kernel_w * p->in_c;
-                    column = p->in_c;
+                if (!p->padded || (row_inside && x0 >= 0 && x0 + span_w <= p->in_w)) {
+                    cf_expand_window(src, row, column, pair + 2 * second, p);
+                } else if (p->in_c % 4 == 0) {
+                    cf_border_window(src, y0, x0, pair + 2 * second, p);
+                } else {
+                    cf_border_window_bytes(src, y0, x0, pair + 2 * second, one_row, p);
                 }
-                cf_expand_window(src, row, column, pair + 2 * second, p);
-                if (second) {
+                if (waiting) {
                     cf_two_pixels(&g, w, y, y + p->out_c, pairs, p);
-                    y += 2 * p->out_c;
+                    y += out_step;
                 }
-                second = !second;
+                waiting = !waiting;
             }
         }
     }
-    if (second) {
+    if (waiting) {
+        y += p->backward ? p->out_c : 0;
         cf_two_pixels(&g, w, y, y, pairs, p);
     }
 }
@@ -243,7 +328,9 @@ CF_INLINE void cf_conv_windows(const int8_t *x, const int32_t *w, int8_t *y, int
 CF_INLINE void cf_conv2d_dsp(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair, cf_pairs_function *pairs,
                              const cf_conv2d_dsp_params *p)
 {
-    if (p->pointwise) {
+    if (p->pointwise && p->backward) {
+        cf_conv_pointwise_backward(x, w, y, pair, pairs, p->in_w, p->in_c / 4, p->out_c);
+    } else if (p->pointwise) {
         cf_conv_pointwise(x, w, y, pair, pairs, p->in_w, p->in_c / 4, p->out_c);
     } else {
         cf_conv_windows(x, w, y, pair, pairs, p);

@@ -1,5 +1,5 @@
 /* The fully connected layer on cores with DSP instructions: all outputs of one row, four at a time, and three forms of
- * the requantization, of which the compiler takes the cheapest that it can prove (see ops/_fold.py).
+ * the requantization, of which the compiler names the cheapest that it can prove (see ops/_fold.py).
  *
  * The weights are one stream. Per four outputs, in words: where the sums start (2 with interleaved weights: of the
  * first and third output; 4 with wide ones), the weights, with interleaved weights the starts of the second and fourth
@@ -12,9 +12,15 @@
 
 typedef struct {
     int32_t rows, in, out;
-    int32_t form, shift, rounding;
+    int32_t expands; /* rows are made int16 in scratch first */
+    int32_t shift, rounding;
     int32_t act_min, act_max;
 } cf_dense_dsp_params;
+
+/* int16 inputs and interleaved weights; int16 inputs and wide weights; bytes and interleaved weights */
+enum { CF_DENSE_PAIRS, CF_DENSE_WIDE, CF_DENSE_BYTES };
+
+typedef void cf_dense_function(const cf_dense_row *row, const int32_t *w, int8_t *y, const cf_dense_dsp_params *p);
 
 CF_TILE int32_t cf_dense_finish(int32_t a, int32_t m, int32_t extra, int32_t shift, int32_t rounding, int form)
 {
@@ -31,21 +37,21 @@ CF_TILE int32_t cf_dense_finish(int32_t a, int32_t m, int32_t extra, int32_t shi
 /* All outputs of one row; y has room for four at least. Where their number is no multiple of four the second four
  * overlap the first: they are computed twice. */
 CF_TILE void cf_dense_outputs(const cf_dense_row *row, const int32_t *w, int8_t *y, const cf_dense_dsp_params *p,
-                              int form, int is_wide)
+                              int form, int operands)
 {
     /* copies: the compiler must fear that the stores to y change *p */
-    const int32_t shift = p->shift, rounding = p->rounding;
+    const int32_t shift = p->shift, rounding = p->rounding, rest = p->in % 8;
     int32_t left = p->out;
     int32_t step = left % 4 != 0 ? left % 4 : 4;
     CF_ROLLED
     do {
         cf_dense_sums a;
-        if (is_wide) {
+        if (operands == CF_DENSE_WIDE) {
             a = (cf_dense_sums){w[0], w[1], w[2], w[3]};
             w = cf_dense_wide(row, w + 4, &a);
         } else {
             cf_dense_sums s = {w[0], w[1], 0, 0};
-            w = cf_dense_pairs(row, w + 2, &s);
+            w = operands == CF_DENSE_BYTES ? cf_dense_bytes(row, rest, w + 2, &s) : cf_dense_pairs(row, w + 2, &s);
             a.s0 = cf_sub(s.s0, s.s2);
             a.s1 = cf_add(w[0], cf_shl(s.s2, 8));
             a.s2 = cf_sub(s.s1, s.s3);
@@ -68,18 +74,21 @@ CF_TILE void cf_dense_outputs(const cf_dense_row *row, const int32_t *w, int8_t 
     } while (left > 0);
 }
 
-/* one body for each form and each kind of weights that a program uses */
-#define CF_DENSE_BODY(name, form, is_wide)                                                                             \
+/* one body for each form and each kind of operands that a program names */
+#define CF_DENSE_BODY(name, form, operands)                                                                            \
     CF_SHARED_BODY void name(const cf_dense_row *row, const int32_t *w, int8_t *y, const cf_dense_dsp_params *p)       \
     {                                                                                                                  \
-        cf_dense_outputs(row, w, y, p, form, is_wide);                                                                 \
+        cf_dense_outputs(row, w, y, p, form, operands);                                                                \
     }
-CF_DENSE_BODY(cf_dense_line, CF_FORM_LINE, 0)
-CF_DENSE_BODY(cf_dense_two_lines, CF_FORM_TWO_LINES, 0)
-CF_DENSE_BODY(cf_dense_exact, CF_FORM_EXACT, 0)
-CF_DENSE_BODY(cf_dense_wide_line, CF_FORM_LINE, 1)
-CF_DENSE_BODY(cf_dense_wide_two_lines, CF_FORM_TWO_LINES, 1)
-CF_DENSE_BODY(cf_dense_wide_exact, CF_FORM_EXACT, 1)
+CF_DENSE_BODY(cf_dense_line, CF_FORM_LINE, CF_DENSE_PAIRS)
+CF_DENSE_BODY(cf_dense_two_lines, CF_FORM_TWO_LINES, CF_DENSE_PAIRS)
+CF_DENSE_BODY(cf_dense_exact, CF_FORM_EXACT, CF_DENSE_PAIRS)
+CF_DENSE_BODY(cf_dense_wide_line, CF_FORM_LINE, CF_DENSE_WIDE)
+CF_DENSE_BODY(cf_dense_wide_two_lines, CF_FORM_TWO_LINES, CF_DENSE_WIDE)
+CF_DENSE_BODY(cf_dense_wide_exact, CF_FORM_EXACT, CF_DENSE_WIDE)
+CF_DENSE_BODY(cf_dense_bytes_line, CF_FORM_LINE, CF_DENSE_BYTES)
+CF_DENSE_BODY(cf_dense_bytes_two_lines, CF_FORM_TWO_LINES, CF_DENSE_BYTES)
+CF_DENSE_BODY(cf_dense_bytes_exact, CF_FORM_EXACT, CF_DENSE_BYTES)
 
 CF_SHARED_BODY void cf_clamp_s8(int8_t *y, int32_t n, int32_t low, int32_t high)
 {
@@ -88,22 +97,20 @@ CF_SHARED_BODY void cf_clamp_s8(int8_t *y, int32_t n, int32_t low, int32_t high)
     }
 }
 
-CF_KERNEL void cf_dense_rows(const int8_t *x, const int32_t *w, uint32_t *row, int8_t *y, const cf_dense_dsp_params *p,
-                             int is_wide)
+/* outputs: one of the bodies above; row: where p->expands says so, scratch for the row, filled up to a multiple of 8 */
+CF_KERNEL void cf_dense_rows(const int8_t *x, const int32_t *w, uint32_t *row, int8_t *y, cf_dense_function *outputs,
+                             const cf_dense_dsp_params *p)
 {
-    const int32_t eights = (p->in + 7) / 8;
-    const cf_dense_row ends = {row, row + eights / 4 * 16, row + eights * 4};
     for (int32_t r = 0; r < p->rows; r++, x += p->in, y += p->out) {
         int8_t four[4];
         int8_t *const to = p->out < 4 ? four : y;
-        cf_expand_s8(x, p->in, row);
-        if (p->form == CF_FORM_LINE) {
-            (is_wide ? cf_dense_wide_line : cf_dense_line)(&ends, w, to, p);
-        } else if (p->form == CF_FORM_TWO_LINES) {
-            (is_wide ? cf_dense_wide_two_lines : cf_dense_two_lines)(&ends, w, to, p);
-        } else {
-            (is_wide ? cf_dense_wide_exact : cf_dense_exact)(&ends, w, to, p);
+        cf_dense_row ends = {x, x + p->in / 32 * 32, x + p->in / 8 * 8};
+        if (p->expands) {
+            const int32_t eights = (p->in + 7) / 8;
+            cf_expand_s8(x, p->in, row);
+            ends = (cf_dense_row){row, row + eights / 4 * 16, row + eights * 4};
         }
+        outputs(&ends, w, to, p);
         if (p->out < 4) {
             memcpy(y, four, (size_t)p->out);
         }

@@ -22,6 +22,25 @@ static inline int cf_leading_zeros(int32_t x)
     return n;
 }
 
+/* exp(x) as Q0.31 for x <= 0 in Q5.26: a polynomial over the last quarter, and a factor for each power of two in the rest */
+static inline int32_t cf_exp_on_negative_values(int32_t x)
+{
+    /* exp(-2^k) for k = -2 .. 4 */
+    static const int32_t factors[7] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
+    const int32_t quarter = INT32_C(1) << 24;
+    const int32_t last = (x & (quarter - 1)) - quarter;
+    const int32_t a = last * 32 + (INT32_C(1) << 28); /* Q0.31, around -1/8 */
+    const int32_t a2 = cf_srdhm(a, a), a3 = cf_srdhm(a2, a), a4 = cf_srdhm(a2, a2);
+    const int32_t series = cf_rdbpot(cf_srdhm(cf_rdbpot(a4, 2) + a3, 715827883) + a2, 1);
+    int32_t result = 1895147668 + cf_srdhm(1895147668, a + series);
+    for (int i = 0; i < 7; i++) {
+        if ((last - x) & quarter << i) {
+            result = cf_srdhm(result, factors[i]);
+        }
+    }
+    return x == 0 ? INT32_MAX : result;
+}
+
 /* 1 / (1 + x) for x in [0, 1), both Q0.31; three Newton steps in Q2.29 */
 static inline int32_t cf_one_over_one_plus_x(int32_t x)
 {

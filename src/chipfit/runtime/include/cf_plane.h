@@ -66,4 +66,43 @@ static inline const int8_t *cf_load_taps(cf_tap *taps, const int16_t *offsets, c
     return w;
 }
 
+/* Four neighbouring outputs of a channel, of which `left` are stored; x: the plane under the first one. */
+typedef void cf_plane_outputs(const void *x, const cf_tap *taps, int32_t count, const cf_finish_numbers *numbers,
+                              const cf_finish *f, int8_t *y, int32_t step, int32_t left);
+
+/* the loop over bands and channels: `four` makes the outputs */
+CF_INLINE void cf_depthwise_planes(const int8_t *x, const int8_t *w, const int32_t *numbers, const int16_t *offsets,
+                                   cf_tap *taps, void *plane, int8_t *y, const cf_depthwise_conv2d_s8_scalar_params *p,
+                                   cf_plane_outputs *four, int is_wide)
+{
+    /* copies: the compiler must fear that the stores to y change *p */
+    const cf_finish f = p->finish;
+    const int32_t out_n = p->out_n, out_step = p->out_step, out_line = p->out_line, count = p->taps;
+    const int32_t element = is_wide ? 4 : 1, next_line = p->stride_lines * p->stride_n * p->width;
+    for (int32_t n = 0; n < p->n; n++, x += p->in_image, y += p->out_image) {
+        for (int32_t first = 0; first < p->out_lines; first += p->band) {
+            const int32_t left = p->out_lines - first, lines = left < p->band ? left : p->band;
+            const int8_t *wp = w;
+            const int32_t *next = numbers;
+            int8_t *yc = y + first * out_line;
+            cf_plane_clear(plane, p, is_wide);
+            for (int32_t c = 0; c < p->in_c; c++) {
+                cf_plane_fill(x + c, first, plane, p, is_wide);
+                for (int32_t o = 0; o < p->multiplier; o++, yc++) {
+                    cf_finish_numbers numbers_c;
+                    next = cf_finish_load(&numbers_c, next, &f);
+                    wp = cf_load_taps(taps, offsets, wp, count);
+                    for (int32_t l = 0; l < lines; l++) {
+                        int8_t *yp = yc + l * out_line;
+                        for (int32_t i = 0; i < out_n; i += 4, yp += 4 * out_step) {
+                            four((const int8_t *)plane + (l * next_line + i) * element, taps, count, &numbers_c, &f,
+                                 yp, out_step, out_n - i);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
 #endif

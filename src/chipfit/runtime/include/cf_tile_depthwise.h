@@ -11,7 +11,7 @@
 typedef struct {
     int32_t n;             /* elements of a line */
     int32_t step;          /* bytes from one to the next, at most 1023 */
-    int32_t line;          /* bytes from a line to the next */
+    int32_t line;          /* bytes from a line to the next, below 2^20 */
     int32_t odd;           /* 1: the first element is the high half of its word, below it a 0 */
     int32_t unroll, loops; /* (n - odd) / 4 in two factors */
 } cf_planes_from;
@@ -26,21 +26,19 @@ static inline int32_t cf_planes_first(void)
     return first;
 }
 
-/* One line of one channel. */
-static __attribute__((noinline, unused)) void cf_plane_line(const int8_t *x, uint32_t *out, int32_t minus,
-                                                            const cf_planes_from *from)
+/* One line of one channel: n, step and odd are those of cf_planes_from. */
+static __attribute__((noinline, unused)) void cf_plane_line(const int8_t *x, uint32_t *out, int32_t minus, int32_t n,
+                                                            int32_t step, int32_t odd)
 {
-    const int32_t step = from->step;
-    int32_t left = from->n;
-    if (from->odd) {
+    if (odd) {
         *out++ = cf_lanes(0, *x + minus);
-        x += step, left--;
+        x += step, n--;
     }
     CF_ROLLED
-    for (; left > 1; left -= 2, x += 2 * step) {
+    for (; n > 1; n -= 2, x += 2 * step) {
         *out++ = cf_lanes(x[0] + minus, x[step] + minus);
     }
-    if (left > 0) {
+    if (n > 0) {
         *out = cf_lanes(*x + minus, 0);
     }
 }
@@ -84,13 +82,12 @@ CF_INLINE void cf_planes_expand(const int8_t *x, uint32_t *out, int32_t lines, i
 {
 #if CF_DSP
     register uint32_t zero4_ __asm__("r0") = zero4;
-    register int32_t next_ __asm__("r1") = from->line - from->n * from->step;
     register uint32_t minus_ __asm__("r8") = minus;
     register int32_t lines_ __asm__("r10") = lines;
     register const int8_t *x_ __asm__("r12") = x; /* what is left: gcc does not find it alone */
     register uint32_t *out_ __asm__("lr") = out;
     __asm__ volatile(
-        "push {r0, r1}\n"
+        "push {r0}\n"
         "1:\n\t"
         ".if %c[odd]\n\t" CF_PLANES_TAKE_ZERO("r0") CF_PLANES_TAKE("r1", 0) CF_PLANES_PAST(1)
         CF_PLANES_TURN_2 ".endif\n\t"
@@ -100,19 +97,19 @@ CF_INLINE void cf_planes_expand(const int8_t *x, uint32_t *out, int32_t lines, i
         ".if %c[rest] == 3\n\t" CF_PLANES_TAKE_3 CF_PLANES_TAKE_ZERO("r3") CF_PLANES_TURN_4 ".endif\n\t"
         ".if %c[rest] == 2\n\t" CF_PLANES_TAKE_2 CF_PLANES_TURN_2 ".endif\n\t"
         ".if %c[rest] == 1\n\t" CF_PLANES_TAKE("r0", 0) CF_PLANES_TAKE_ZERO("r1") CF_PLANES_TURN_2 ".endif\n\t"
-        ".if %c[rest]\n\t" CF_PLANES_PAST(%c[rest]) ".endif\n\t"
-        "ldr r0, [sp, #4]\n\tadd %[x], r0\n\tadd %[out], #(3 * %c[bytes] + %c[gap])\n\t"
-        "subs r10, #1\n\tbne 1b\n\tadd sp, #8\n\t"
-        : [x] "+r"(x_), [out] "+r"(out_), "+r"(zero4_), "+r"(next_), "+r"(lines_)
+        CF_PLANES_ADD("%[x]", "%c[next]") "add %[out], #(3 * %c[bytes] + %c[gap])\n\t"
+        "subs r10, #1\n\tbne 1b\n\tadd sp, #4\n\t"
+        : [x] "+r"(x_), [out] "+r"(out_), "+r"(zero4_), "+r"(lines_)
         : "r"(minus_), [step] "i"(from->step), [unroll] "i"(from->unroll), [loops] "i"(from->loops),
           [rest] "i"((from->n - from->odd) % 4), [odd] "i"(from->odd), [bytes] "i"(bytes),
+          [next] "i"(from->line - (from->n - (from->n - from->odd) % 4) * from->step),
           [gap] "i"(bytes - (from->n + from->odd + 1) / 2 * 4)
-        : "r2", "r3", "r4", "r5", "r6", "r7", "r9", "cc", "memory");
+        : "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r9", "cc", "memory");
 #else
     (void)zero4;
     for (int32_t l = 0; l < lines; l++, x += from->line) {
         for (int32_t c = 0; c < 4; c++, out += bytes / 4) {
-            cf_plane_line(x + c, out, cf_lane0(minus), from);
+            cf_plane_line(x + c, out, cf_lane0(minus), from->n, from->step, from->odd);
         }
     }
 #endif

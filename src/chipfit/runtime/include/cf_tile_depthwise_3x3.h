@@ -1,4 +1,4 @@
-/* One channel of a 3x3 depthwise convolution over int16 planes: output lines, two outputs a step with stride 1.
+/* Channels of a 3x3 depthwise convolution over int16 planes: output lines, two outputs a step with stride 1.
  *
  * A plane holds no padding along a line. Words hold elements (2j, 2j+1); what an output needs of a kernel row is one or
  * two words, and the weights (w0, w1) and (w1, w2) of that row:
@@ -61,39 +61,42 @@ typedef struct {
     CF_DW3_WORDS(2) CF_DW3_FIRST("r10", "r10", "r4", "r5") CF_DW3_SECOND("r11", "r11", "r4", "r5")                     \
     CF_DW3_OUT("r10") CF_DW3_OUT("r11") CF_DW3_NEXT
 
-/* All registers are in use: the ends of the loops wait on the stack. r0-r5: weights, r6: start, r7: multiplier,
- * r8, r9: words, r10, r11: sums. */
+/* All registers are in use: the table and the ends of the loops wait on the stack. r0-r5: weights, r6: start, r7:
+ * multiplier, r8, r9: words, r10, r11: sums. */
 #define CF_DW3_LINES(one_step)                                                                                         \
     __asm__ volatile(                                                                                                  \
-        "push {r1, r2}\n\tldm r0, {r0-r7}\n"                                                                           \
-        "1:\n\t.set cf_i, 0\n\t.set cf_o, 0\n\t"                                                                       \
+        "push {r0-r2}\n\t.if !%c[channels]\n\tldm r0, {r0-r7}\n\t.endif\n"                                             \
+        "1:\n\t.if %c[channels]\n\tldr r8, [sp]\n\tldm r8!, {r0-r7}\n\tstr r8, [sp]\n\t.endif\n\t"                     \
+        ".set cf_i, 0\n\t.set cf_o, 0\n\t"                                                                             \
         ".rept %c[head]\n\t" CF_DW3_HEAD ".endr\n\t"                                                                   \
         ".rept %c[lead]\n\t" one_step ".endr\n\t"                                                                      \
         ".if %c[loops]\n\t" CF_PLANES_ADD("%[x]", "cf_i") CF_PLANES_ADD("%[y]", "cf_o")                                \
-        "add r8, %[x], #(4 * %c[loops] * %c[chunk])\n\tstr r8, [sp, #4]\n"                                             \
+        "add r8, %[x], #(4 * %c[loops] * %c[chunk])\n\tstr r8, [sp, #8]\n"                                             \
         "2:\n\t.set cf_i, 0\n\t.set cf_o, 0\n\t"                                                                       \
         ".rept %c[chunk]\n\t" one_step ".endr\n\t" CF_PLANES_ADD("%[x]", "cf_i") CF_PLANES_ADD("%[y]", "cf_o")         \
-        ".set cf_i, 0\n\t.set cf_o, 0\n\tldr r8, [sp, #4]\n\tcmp %[x], r8\n\tbne 2b\n\t.endif\n\t"                     \
+        ".set cf_i, 0\n\t.set cf_o, 0\n\tldr r8, [sp, #8]\n\tcmp %[x], r8\n\tbne 2b\n\t.endif\n\t"                     \
         ".rept %c[tail]\n\t" CF_DW3_TAIL ".endr\n\t"                                                                   \
         CF_PLANES_ADD("%[x]", "%c[x_next]") CF_PLANES_ADD("%[y]", "cf_o + %c[y_next]")                                 \
-        "ldr r8, [sp]\n\tcmp %[x], r8\n\tbne 1b\n\tadd sp, #8\n\t"                                                     \
+        "ldr r8, [sp, #4]\n\tcmp %[x], r8\n\tbne 1b\n\tadd sp, #12\n\t"                                                \
         : [x] "+r"(x_), [y] "+r"(y_), "+r"(table_), "+r"(end_), "=r"(slot_)                                            \
         : [head] "i"(p->head), [tail] "i"(p->tail), [lead] "i"(p->lead), [chunk] "i"(p->chunk), [loops] "i"(p->loops), \
-          [row] "i"(p->row), [out_step] "i"(p->out_step), [shift] "i"(p->shift),                                       \
-          [x_next] "i"(p->next - (p->loops ? 4 * (p->lead + p->loops * p->chunk) : 0)),                                \
-          [y_next] "i"(p->out_line - p->out_n * p->out_step)                                                           \
+          [row] "i"(p->row), [out_step] "i"(p->out_step), [shift] "i"(p->shift), [channels] "i"(channels),             \
+          [x_next] "i"(x_next - (p->loops ? 4 * (p->lead + p->loops * p->chunk) : 0)),                                 \
+          [y_next] "i"(y_next - p->out_n * p->out_step)                                                                \
         : "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "cc", "memory")
 
 #endif
 
-/* x: the first line of the plane under the first output line; table: of each kernel row (w0, w1), (w1, w2), then start
+/* ``count`` output lines of one channel, or, where ``channels`` is 1, one output line of each of ``count`` channels.
+ * x: the first line of the plane under the first output line; table: of each kernel row (w0, w1), (w1, w2), then start
  * and multiplier: y = saturate8((sum * multiplier >> 32) >> shift). Each step reads its words before it writes. */
-CF_INLINE void cf_depthwise_lines_3x3(const uint32_t *x, const int32_t *table, int8_t *y, int32_t lines,
-                                      const cf_lines_3x3 *p)
+CF_INLINE void cf_depthwise_lines_3x3(const uint32_t *x, const int32_t *table, int8_t *y, int32_t count,
+                                      int32_t channels, const cf_lines_3x3 *p)
 {
+    const int32_t x_next = channels ? p->row / 4 : p->next, y_next = channels ? 1 : p->out_line;
 #if CF_DSP
     register const int32_t *table_ __asm__("r0") = table;
-    register const uint32_t *end_ __asm__("r1") = x + lines * (p->next / 4);
+    register const uint32_t *end_ __asm__("r1") = x + count * (x_next / 4);
     register int32_t slot_ __asm__("r2");
     register const uint32_t *x_ __asm__("r12") = x; /* what is left: gcc does not find it alone */
     register int8_t *y_ __asm__("lr") = y;
@@ -106,7 +109,7 @@ CF_INLINE void cf_depthwise_lines_3x3(const uint32_t *x, const int32_t *table, i
     }
 #else
     const int32_t steps = p->lead + p->chunk * p->loops;
-    for (int32_t l = 0; l < lines; l++, x += p->next / 4, y += p->out_line) {
+    for (int32_t l = 0; l < count; l++, x += x_next / 4, y += y_next, table += channels ? 8 : 0) {
         int8_t *out = y;
         const uint32_t *from = x;
         for (int32_t i = -p->head; i < steps + p->tail; i++, from += i > 0) {

@@ -9,9 +9,7 @@
 #define CF_TILE_DEPTHWISE_ANY_H
 
 #include "cf_form.h"
-#include "cf_form.h"
 #include "cf_tile_depthwise.h"
-
 
 /* All constant. */
 typedef struct {

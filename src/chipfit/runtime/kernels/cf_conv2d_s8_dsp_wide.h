@@ -7,7 +7,7 @@
 CF_KERNEL void cf_conv2d_s8_dsp_wide(const int8_t *x,   /* (n, in_h, in_w, in_c) */
                                      const int32_t *w,  /* stream of channel pairs, wide: see cf_tile_conv.h */
                                      int8_t *y,         /* (n, out_h, out_w, out_c) */
-                                     void *scratch,     /* two windows as int16; one as int8 where windows reach outside */
+                                     void *scratch,     /* two windows as int16; a row of one, see cf_conv_dsp.h */
                                      cf_pairs_function *pairs, /* the tile */
                                      const cf_conv2d_dsp_params *p)
 {

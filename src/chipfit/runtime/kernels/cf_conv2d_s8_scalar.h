@@ -31,37 +31,29 @@ static inline void cf_tile_4x2(const int8_t *strip, const int8_t *wa, const int8
     *b = sb;
 }
 
+CF_INLINE void cf_strip_channels_scalar(const void *strip, const int8_t *w, const int32_t *numbers, int8_t *y,
+                                        int32_t left, int32_t out_c, int32_t taps, const cf_finish *f)
+{
+    for (int32_t oc = 0; oc < out_c; oc += 2, w += 2 * taps) {
+        const int is_pair = oc + 1 < out_c;
+        cf_four a, b;
+        cf_finish_numbers numbers_oc;
+        cf_tile_4x2((const int8_t *)strip, w, w + (is_pair ? taps : 0), taps, &a, &b);
+        numbers = cf_finish_load(&numbers_oc, numbers, f);
+        cf_finish_four_high(&a, &numbers_oc, f);
+        cf_finish_store(&a, y + oc, out_c, left);
+        if (is_pair) {
+            numbers = cf_finish_load(&numbers_oc, numbers, f);
+            cf_finish_four_high(&b, &numbers_oc, f);
+            cf_finish_store(&b, y + oc + 1, out_c, left);
+        }
+    }
+}
+
 CF_SHARED_BODY void cf_conv2d_scalar_body(const int8_t *x, const int8_t *w, const int32_t *numbers, int8_t *strip,
                                           int8_t *y, const cf_conv2d_s8_scalar_params *p)
 {
-    /* copies: the compiler must fear that the stores to y change *p */
-    const cf_finish f = p->finish;
-    const int32_t out_c = p->out_c, taps = p->taps;
-    const int32_t pixels = p->out_h * p->out_w, image = p->in_h * p->in_w * p->in_c;
-    for (int32_t n = 0; n < p->n; n++, x += image) {
-        cf_pixel pixel = {0, 0};
-        for (int32_t left = pixels; left > 0; left -= 4) {
-            const int8_t *wp = w;
-            const int32_t *next = numbers;
-            cf_strip_fill(x, &pixel, left, strip, p, 0);
-            for (int32_t oc = 0; oc < out_c; oc += 2) {
-                const int is_pair = oc + 1 < out_c;
-                cf_four a, b;
-                cf_finish_numbers numbers_oc;
-                cf_tile_4x2(strip, wp, wp + (is_pair ? taps : 0), taps, &a, &b);
-                wp += 2 * taps;
-                next = cf_finish_load(&numbers_oc, next, &f);
-                cf_finish_four_high(&a, &numbers_oc, &f);
-                cf_finish_store(&a, y + oc, out_c, left);
-                if (is_pair) {
-                    next = cf_finish_load(&numbers_oc, next, &f);
-                    cf_finish_four_high(&b, &numbers_oc, &f);
-                    cf_finish_store(&b, y + oc + 1, out_c, left);
-                }
-            }
-            y += (left < 4 ? left : 4) * out_c;
-        }
-    }
+    cf_conv2d_strips(x, w, numbers, strip, y, p, cf_strip_channels_scalar, 0);
 }
 
 CF_KERNEL void cf_conv2d_s8_scalar(const int8_t *x,        /* (n, in_h, in_w, in_c) */

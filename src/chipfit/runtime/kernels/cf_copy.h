@@ -9,10 +9,10 @@ typedef struct {
 } cf_copy_params;
 
 CF_KERNEL void cf_copy(const void *x, /* (bytes) */
-                       void *y,       /* (bytes), elsewhere */
+                       void *y,       /* (bytes), may overlap x: state is shifted in its place */
                        const cf_copy_params *p)
 {
-    memcpy(y, x, (size_t)p->bytes);
+    memmove(y, x, (size_t)p->bytes);
 }
 
 #endif

@@ -5,7 +5,10 @@
  * along one image axis, the other axis counts lines. Of each band and group the input is copied to int16 planes with
  * padding first; outputs of a group are written after all reads of the group in this band. Where channels are taken by
  * fours and are no multiple of four, the last group begins earlier, so that it reads (and copies) channels of the group
- * before once more. */
+ * before once more; these it leaves alone. So with one output channel per input channel, where the output lies over the
+ * input by whole pixels, a band overwrites nothing that the same band still needs.
+ *
+ * All parameters are constants but lines and pad, which differ between the parts of an image computed row by row. */
 #ifndef CF_DEPTHWISE_CONV2D_S8_DSP_H
 #define CF_DEPTHWISE_CONV2D_S8_DSP_H
 
@@ -21,6 +24,7 @@ typedef struct {
     int32_t left;             /* words of padding before a line */
     int32_t line;             /* bytes of a line in a plane; lines of all channels of a group: group times that */
     int32_t band;             /* output lines of a band */
+    int32_t backward;         /* 1: bands from the last to the first */
     int32_t image, out_image; /* bytes */
     int32_t stream;           /* words of the stream of an output channel */
     int32_t has_exact;        /* 1 if there are channels that are requantized in the plain way */
@@ -42,7 +46,8 @@ CF_INLINE void cf_depthwise_conv2d_s8_dsp(const int8_t *x,      /* (n, h, w, cha
     CF_ROLLED
     for (int32_t n = 0; n < p->n; n++, x += p->image, y += p->out_image) {
         CF_ROLLED
-        for (int32_t first = cf_planes_first(); first < p->out_lines; first += p->band) {
+        for (int32_t first = cf_planes_first() + (p->backward ? (p->out_lines - 1) / p->band * p->band : 0);
+             (uint32_t)first < (uint32_t)p->out_lines; first += p->backward ? -p->band : p->band) {
             const int32_t out_lines = first + p->band > p->out_lines ? p->out_lines - first : p->band;
             const int32_t all = (out_lines - 1) * p->stride + p->span, top = first * p->stride - p->pad;
             const int32_t begin = top < 0 ? -top : 0, end = top + all > p->lines ? p->lines - top : all;
@@ -57,7 +62,7 @@ CF_INLINE void cf_depthwise_conv2d_s8_dsp(const int8_t *x,      /* (n, h, w, cha
                 } else {
                     CF_ROLLED
                     for (int32_t l = begin; l < end; l++, from += p->from.line, to += all_words) {
-                        cf_plane_line(from, to, cf_lane0((uint32_t)table[1]), &p->from);
+                        cf_plane_line(from, to, cf_lane0((uint32_t)table[1]), p->from.n, p->from.step, p->from.odd);
                     }
                 }
                 CF_ROLLED
@@ -68,7 +73,8 @@ CF_INLINE void cf_depthwise_conv2d_s8_dsp(const int8_t *x,      /* (n, h, w, cha
                         const int32_t *w = table + 2 + o * p->stream;
                         int8_t *out = y + first * p->tile.out_line + o;
                         if (p->has_exact && w[cf_stream_words(&p->tile)] == 0) {
-                            cf_depthwise_lines_exact(plane, w, table + w[0], out, out_lines, &p->tile);
+                            const cf_lines_any tile = p->tile; /* p must stay known to the compiler */
+                            cf_depthwise_lines_exact(plane, w, table + w[0], out, out_lines, &tile);
                         } else {
                             cf_depthwise_lines_any(plane, w, out, out_lines, &p->tile);
                         }

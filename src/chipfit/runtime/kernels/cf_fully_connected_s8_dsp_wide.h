@@ -10,9 +10,10 @@ CF_KERNEL void cf_fully_connected_s8_dsp_wide(const int8_t *x,  /* (rows, in) */
                                               const int32_t *w, /* per four outputs: starts, weights times 256, numbers */
                                               uint32_t *row,    /* scratch: (in8) int16 */
                                               int8_t *y,        /* (rows, out) */
+                                              cf_dense_function *outputs,
                                               const cf_dense_dsp_params *p)
 {
-    cf_dense_rows(x, w, row, y, p, 1);
+    cf_dense_rows(x, w, row, y, outputs, p);
 }
 
 #endif

@@ -8,11 +8,12 @@ extern char cf_stack_top[], cf_data_start[], cf_data_end[], cf_data_load[], cf_b
 
 int main(void);
 
-/* Copies .data out of flash, clears .bss, runs main. `used`, for it is named in assembly only. The linker script aligns all of it to 8 bytes. */
+/* Copies .data out of flash, clears .bss, runs main. `used`, for it is named in assembly only. The linker script aligns
+ * all of it to 8 bytes. `volatile`, for else compilers call memcpy and memset, which take some 500 bytes. */
 __attribute__((used, noreturn)) static void cf_start(void)
 {
     const long *from = (const long *)cf_data_load;
-    long *to;
+    volatile long *to;
     for (to = (long *)cf_data_start; to != (long *)cf_data_end; ++to) {
         *to = *from++;
     }
