@@ -52,10 +52,12 @@ ARM_CLANG = Compiler(
     (*ZIG, "cc", f"--target={CHIP.zig_target}", *CHIP.zig_flags, "-fomit-frame-pointer", "-isystem", PORT_INCLUDE),
     CHIP.features,
 )
+M3 = load_board("arduino-due").core
+M3_GCC = Compiler("arm-none-eabi-gcc for the Cortex-M3", ("arm-none-eabi-gcc", *M3.gcc_flags), M3.features)
 GXX = Compiler("g++", ("g++",))
 CLANGXX = Compiler("zig c++", (*ZIG, "c++"))
 
-COMPILERS = [GCC, CLANG, ARM_GCC, ARM_CLANG]
+COMPILERS = [GCC, CLANG, ARM_GCC, ARM_CLANG, M3_GCC]
 HOST_COMPILERS = [GCC, CLANG]
 
 

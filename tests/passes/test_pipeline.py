@@ -47,6 +47,7 @@ def test_names_of_passes_are_unique_and_documented() -> None:
         "fold_pad",
         "fold_requantize",
         "fold_activation",
+        "merge_depthwise",
         "remove_dead",
         "dead_channels",
     ]

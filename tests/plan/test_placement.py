@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chipfit.plan import Buffer, Placement, place
-from chipfit.plan.memory import Overlays, align, busiest_step
+from chipfit.plan.memory import Overlays, Spans, align, busiest_step
 
 
 @st.composite
@@ -27,12 +28,12 @@ def buffer_lists(draw: st.DrawFn, max_count: int = 14, max_size: int = 60) -> li
 def overlaid(draw: st.DrawFn) -> tuple[list[Buffer], Overlays]:
     """Buffers and rules for pairs of them, as an operator would state them for its input and output."""
     buffers = draw(buffer_lists(8))
-    rules: dict[tuple[int, int], tuple[int, int]] = {}
+    rules: dict[tuple[int, int], Spans] = {}
     for i, j in itertools.combinations(range(len(buffers)), 2):
         if draw(st.booleans()):
             pair = (i, j) if draw(st.booleans()) else (j, i)
-            lo = draw(st.integers(-70, 20))
-            rules[pair] = (lo, draw(st.integers(lo, 80)))
+            ends = sorted(draw(st.lists(st.integers(-70, 80), min_size=2, max_size=5)))
+            rules[pair] = tuple(pairwise(ends)) if draw(st.booleans()) else ((ends[0], ends[-1]),)
     return buffers, rules
 
 
@@ -45,8 +46,7 @@ def clash(buffers: list[Buffer], offsets: tuple[int, ...], overlays: Overlays) -
         allowed = False
         for x, y in ((i, j), (j, i)):
             if (x, y) in overlays:
-                lo, hi = overlays[x, y]
-                allowed |= not lo < offsets[y] - offsets[x] < hi
+                allowed |= not any(lo < offsets[y] - offsets[x] < hi for lo, hi in overlays[x, y])
         if together and not apart and not allowed:
             return i, j
     return None
@@ -149,7 +149,7 @@ def test_an_overlay_saves_what_its_rule_allows() -> None:
     """A pointwise convolution, 16 pixels, 8 to 4 channels: forward its output may lie 4 bytes below its input."""
     x, y = Buffer("x", 128, 0, 0), Buffer("y", 64, 0, 1)
     assert place([x, y]).peak == 192
-    for overlays in ({(0, 1): (-4, 128)}, {(1, 0): (-128, 4)}):
+    for overlays in ({(0, 1): ((-4, 128),)}, {(1, 0): ((-128, 4),)}):
         placement = place([x, y], overlays=overlays)
         assert placement.peak == placement.lower_bound == 132
         assert placement.offsets == (4, 0)
@@ -157,9 +157,17 @@ def test_an_overlay_saves_what_its_rule_allows() -> None:
 
 def test_distances_of_overlays_are_aligned_to_the_safe_side() -> None:
     x, y = Buffer("x", 30, 0, 0), Buffer("y", 30, 0, 1)
-    placement = place([x, y], overlays={(0, 1): (-5, 30)})
+    placement = place([x, y], overlays={(0, 1): ((-5, 30),)})
     assert placement.offsets == (8, 0)
     assert placement.peak == placement.lower_bound == 40
+
+
+def test_a_single_distance_may_be_allowed() -> None:
+    """In place or apart, nothing between: two forbidden intervals that touch at 0. Off the grid it is lost."""
+    x, y = Buffer("x", 40, 0, 0), Buffer("y", 40, 0, 1)
+    assert place([x, y], overlays={(0, 1): ((-40, 0), (0, 40))}).peak == 40
+    assert place([x, y], overlays={(0, 1): ((-40, 8), (8, 40))}).offsets in ((0, 8), (8, 0))
+    assert place([x, y], overlays={(0, 1): ((-40, 2), (2, 40))}).peak == 80
 
 
 def test_empty_buffers_and_no_buffers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -39,7 +40,10 @@ def double_literal(value: float) -> str:
     return repr(value) if np.isfinite(value) else float_literal(value).replace("f", "")
 
 
-def number(value: int | float) -> str:
+def number(value: int | float | str) -> str:
+    """A literal; a string is an expression already."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, float):
         return float_literal(value)
     return str(value) if value != -(1 << 31) else "(-2147483647 - 1)"
@@ -84,11 +88,11 @@ def c_type(data: Array) -> str:
     return DType.of(data).c_type
 
 
-def array_definition(symbol: str, data: Array) -> str:
-    """An external constant array. An empty one has one element, since C has no empty arrays."""
+def array_definition(symbol: str, data: Array, attribute: str = "") -> str:
+    """An external constant array. An empty one has one element, since C has no empty arrays. ``attribute``: C text."""
     count = max(1, data.size)
     elements = array_elements(data) if data.size else "0"
-    return f"const {c_type(data)} {symbol}[{count}] CF_ALIGNED = {{\n    {elements}\n}};\n"
+    return f"const {c_type(data)} {symbol}[{count}] CF_ALIGNED{attribute} = {{\n    {elements}\n}};\n"
 
 
 def array_declaration(symbol: str, data: Array) -> str:
@@ -96,7 +100,7 @@ def array_declaration(symbol: str, data: Array) -> str:
     return f"extern const {c_type(data)} {symbol}[{max(1, data.size)}] CF_ALIGNED;\n"
 
 
-def struct_fields(params: dict[str, int | float | tuple[int, ...]], indent: str) -> str:
+def struct_fields(params: Mapping[str, int | float | str | tuple[int, ...]], indent: str) -> str:
     """Designated initialisers, as many on a line as fit."""
     items = [
         f".{name} = {{{', '.join(number(v) for v in value)}}}"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chipfit.codegen import ctext
-from chipfit.codegen.lower import Program, Step, operand, scratch_sizes
-from chipfit.ops import Arg, Const, Function, Port, State
+from chipfit.codegen.choose import scratch_sizes
+from chipfit.codegen.program import Program, Step
+from chipfit.graph import Value
+from chipfit.ops import Accumulator, Arg, Call, Const, Function, Port, State
+from chipfit.ops._copies import port_value
+from chipfit.plan import location
 
 Key = tuple[str, str, tuple[str, ...]]
 
@@ -35,8 +39,9 @@ class _Line:
 
 
 def layer_functions(program: Program) -> list[str]:
-    """C text: bodies that several layers share, then a function of the memory's address for each layer."""
-    lines = [_lines(program, step, i) for i, step in enumerate(program.steps)]
+    """C text: bodies that several layers share, then a function for each layer, of the memory's address; or, where it
+    is computed row by row, of the addresses of its rows, too (see :mod:`chipfit.codegen.runs`)."""
+    lines = [[] if step.rows else _lines(program, step) for step in program.steps]
     counts = Counter(line.key for step in lines for line in step)
     shared: dict[Key, str] = {}
     text: list[str] = []
@@ -44,7 +49,9 @@ def layer_functions(program: Program) -> list[str]:
         if counts[line.key] > 1 and line.fields and line.key not in shared:
             shared[line.key] = f"{program.name}_shared_{len(shared)}"
             text.append(_shared_body(shared[line.key], line))
-    return text + [_layer(step, i, lines[i], shared) for i, step in enumerate(program.steps)]
+    for i, step in enumerate(program.steps):
+        text.append(_row_layer(program, step, i) if step.rows else _layer(program, step, i, lines[i], shared))
+    return text
 
 
 def _shared_body(name: str, line: _Line) -> str:
@@ -54,9 +61,7 @@ def _shared_body(name: str, line: _Line) -> str:
     return f"CF_LAYER void {name}({declared})\n{{\n{_statement(line, args, 0)}}}\n"
 
 
-def _layer(step: Step, index: int, lines: list[_Line], shared: dict[Key, str]) -> str:
-    node = step.node
-    inputs = ", ".join(str(v.type) for v in node.operands if not v.is_const)
+def _layer(program: Program, step: Step, index: int, lines: list[_Line], shared: dict[Key, str]) -> str:
     body = ""
     for i, line in enumerate(lines):
         if line.key in shared:
@@ -64,14 +69,20 @@ def _layer(step: Step, index: int, lines: list[_Line], shared: dict[Key, str]) -
             body += f"    {shared[line.key]}({', '.join(args)});\n"
         else:
             body += _statement(line, list(line.args), i)
+    return f"{_title(step, index)}CF_LAYER void {step.function}({program.memory_parameter})\n{{\n{body}}}\n"
+
+
+def _title(step: Step, index: int) -> str:
+    node = step.node
+    inputs = ", ".join(str(v.type) for v in node.operands if not v.is_const)
     return (
         f"/* {index}: {node.op.name} '{ctext.comment(node.name)}', {inputs} -> "
-        f"{', '.join(str(v.type) for v in node.outputs)}: {step.choice.kernel.name} */\n"
-        f"CF_LAYER void {step.function}(uint8_t *memory)\n{{\n{body}}}\n"
+        f"{', '.join(str(v.type) for v in node.outputs)}: {step.choice.kernel.title} */\n"
     )
 
 
-def _statement(line: _Line, args: list[str], index: int) -> str:
+def _statement(line: _Line, given: list[str] | None, index: int) -> str:
+    args = list(line.args) if given is None else given
     if not line.fields:
         return f"    {line.kernel}({', '.join(args)});\n"
     return (
@@ -80,21 +91,22 @@ def _statement(line: _Line, args: list[str], index: int) -> str:
     )
 
 
-def _lines(program: Program, step: Step, index: int) -> list[_Line]:
-    kernel, scratch = step.choice.kernel.name, _scratch_offsets(program, step, index)
-    lines: list[_Line] = []
-    for call in step.calls:
-        pairs = [_argument(program, step, arg, scratch) for arg in call.args]
-        args, kinds = tuple(text for text, _ in pairs), tuple(kind for _, kind in pairs)
-        fields = f"{{\n        {ctext.struct_fields(dict(call.params), ' ' * 8)}}}" if call.params else ""
-        lines.append(_Line(kernel, call.struct or f"{kernel}_params", fields, args, kinds))
-    return lines
+def _lines(program: Program, step: Step) -> list[_Line]:
+    scratch = _scratch_offsets(program, step)
+    return [_line(program, step, step.choice.kernel.name, call, _Places(program, step, scratch)) for call in step.calls]
 
 
-def _scratch_offsets(program: Program, step: Step, index: int) -> list[int]:
+def _line(program: Program, step: Step, kernel: str, call: Call, places: _Places) -> _Line:
+    pairs = [places.argument(arg) for arg in call.args]
+    args, kinds = tuple(text for text, _ in pairs), tuple(kind for _, kind in pairs)
+    fields = f"{{\n        {ctext.struct_fields(dict(call.params), ' ' * 8)}}}" if call.params else ""
+    return _Line(kernel, call.struct or f"{kernel}_params", fields, args, kinds)
+
+
+def _scratch_offsets(program: Program, step: Step) -> list[int]:
     """Arena offsets of the step's scratch arguments in order."""
     offsets: list[int] = []
-    at = program.plan.scratch_offsets.get(index, 0)
+    at = program.plan.scratch_offsets.get(step.node, 0)
     for size in scratch_sizes(step.calls):
         offsets.append(at)
         at += size
@@ -106,24 +118,104 @@ def state_offset(program: Program, variable: str) -> int:
     return program.plan.arena_bytes + program.plan.state_offsets[variable]
 
 
-def _argument(program: Program, step: Step, arg: Arg, scratch: list[int]) -> tuple[str, str]:
-    """The C expression of one argument, and its kind: what it points at, or, of a fixed one, the expression again.
+def memory_offset(program: Program, value: Value) -> int:
+    """Where a tensor lies in the model's memory: in the arena, or in a variable's storage."""
+    view = location(program.plan.views, value)
+    if isinstance(view.root, str):
+        return state_offset(program, view.root) + view.offset
+    return program.plan.offsets[value]
 
-    ``scratch``: offsets of the step's scratch, taken in order.
-    """
-    if isinstance(arg, Const):
-        return program.constant(arg.data, arg.role), "const void"
-    if isinstance(arg, Function):
-        return arg.name, arg.name
-    if isinstance(arg, State):
-        return f"(void *)(memory + {state_offset(program, arg.variable)})", "void"
-    if isinstance(arg, Port):
-        value = operand(step.node, arg.name, arg.index)
+
+@dataclass
+class _Places:
+    """C expressions of a step's arguments. ``scratch``: offsets of its scratch, taken in order. ``rows``: what stands
+    for tensors of which the call gets a row."""
+
+    program: Program
+    step: Step
+    scratch: list[int]
+    rows: dict[Value, str] = field(default_factory=dict[Value, str])
+
+    def argument(self, arg: Arg) -> tuple[str, str]:
+        """The expression, and its kind: what it points at, or, of a fixed one, the expression again."""
+        if isinstance(arg, Const):
+            return self.program.constant(arg.data, arg.role), "const void"
+        if isinstance(arg, Function):
+            return arg.name, arg.name
+        if isinstance(arg, State):
+            return f"(void *)({self.program.address(state_offset(self.program, arg.variable))})", "void"
+        if isinstance(arg, Accumulator):
+            return f"(void *)({self.program.address(self.program.plan.sums_offsets[self.step.node])})", "void"
+        if isinstance(arg, Port):
+            return self._port(arg)
+        return f"(void *)({self.program.address(self.scratch.pop(0))})", "void"
+
+    def _port(self, arg: Port) -> tuple[str, str]:
+        value = port_value(self.step.node, arg)
         if value is None:
             return "NULL", "NULL"
+        if value in self.rows:
+            return f"(void *){self.rows[value]}", "void"
         if value.is_const:
-            symbol = program.constant(value.array, "weights")
+            symbol = self.program.constant(value.array, "weights")
             text = symbol if not arg.offset else f"(const void *)((const uint8_t *){symbol} + {arg.offset})"
             return text, "const void"
-        return f"(void *)(memory + {program.plan.offsets[value] + arg.offset})", "void"
-    return f"(void *)(memory + {scratch.pop(0)})", "void"
+        return f"(void *)({self.program.address(memory_offset(self.program, value) + arg.offset)})", "void"
+
+
+# ---------------------------------------------------------------------------------------------- one row
+
+
+def row_arguments(step: Step) -> list[Value]:
+    """The tensors of which a row function gets the address of a row, in its order: operands, then the output."""
+    operands = [v for v in dict.fromkeys(step.node.operands) if not v.is_const]
+    return operands if step.is_sums else [*operands, step.node.outputs[0]]
+
+
+def _row_layer(program: Program, step: Step, index: int) -> str:
+    """A function that computes a row; for a node of sums, one that adds a row and one that finishes."""
+    assert step.rows is not None
+    names = {value: f"r{i}" for i, value in enumerate(row_arguments(step))}
+    declared = ", ".join([program.memory_parameter, *(f"void *{name}" for name in names.values())])
+    if not step.is_sums:
+        body, variant = _row_body(program, step, names)
+        extra = ", int32_t variant" if variant else ""
+        return f"{_title(step, index)}CF_LAYER void {step.function}({declared}{extra})\n{{\n{body}}}\n"
+    add, finish = step.rows.variants
+    kernels = step.kernel_names
+    first = _statement(_line(program, step, kernels[0], add, _Places(program, step, [], names)), None, 0)
+    last = _statement(_line(program, step, kernels[1], finish, _Places(program, step, [])), None, 0)
+    return (
+        f"{_title(step, index)}CF_LAYER void {step.function}({declared})\n{{\n{first}}}\n\n"
+        f"CF_LAYER void {step.function}_finish({program.memory_parameter})\n{{\n{last}}}\n"
+    )
+
+
+def _row_body(program: Program, step: Step, names: dict[Value, str]) -> tuple[str, bool]:
+    """The call with parameters of which those are looked up that differ between rows; whether any do."""
+    assert step.rows is not None
+    variants = step.rows.variants
+    at = program.plan.scratch_offsets.get(step.node, 0)
+    sizes = scratch_sizes(max(([v] for v in variants), key=lambda calls: sum(scratch_sizes(calls))))
+    scratch = [at + sum(sizes[:i]) for i in range(len(sizes))]
+    line = _line(program, step, step.choice.kernel.name, variants[0], _Places(program, step, scratch, names))
+    differing = [name for name in variants[0].params if len({v.params[name] for v in variants}) > 1]
+    if not differing:
+        return "    (void)memory;\n" + _statement(line, None, 0), False
+    rows = ", ".join("{" + ", ".join(ctext.number(_int(v.params[name])) for name in differing) + "}" for v in variants)
+    fields = ctext.struct_fields(
+        {n: f"of[variant][{differing.index(n)}]" if n in differing else v for n, v in variants[0].params.items()},
+        " " * 8,
+    )
+    return (
+        "    (void)memory;\n"
+        f"    static const int32_t of[{len(variants)}][{len(differing)}] = {{{rows}}};\n"
+        f"    const {line.struct} params = {{\n        {fields}}};\n"
+        f"    {line.kernel}({', '.join(line.args)}, &params);\n"
+    ), True
+
+
+def _int(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"only numbers may differ between rows, not {value}")
+    return value

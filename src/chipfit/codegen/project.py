@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from chipfit.codegen.harness import host_c, main_c
-from chipfit.codegen.lower import Program
+from chipfit.codegen.memory import Bundle
 from chipfit.codegen.model import model_c, model_h, weights_c, weights_h
+from chipfit.codegen.program import Program
 from chipfit.errors import ChipfitError
 
 MANIFEST = "chipfit.json"
-MANIFEST_VERSION = 1
-_MANIFEST_KEYS = ("name", "board", "target", "core", "arch", "inputs", "outputs", "layers", "report")
+MANIFEST_VERSION = 2
+_SET_KEYS = ("name", "board", "target", "core", "arch", "models", "report")
+_MANIFEST_KEYS = ("name", "entry", "board", "target", "core", "arch", "inputs", "outputs", "layers", "report")
 
 
 def runtime_folder() -> Path:
@@ -26,29 +28,34 @@ def runtime_folder() -> Path:
     return Path(str(resources.files("chipfit") / "runtime"))
 
 
-def source_files(program: Program, harness: str) -> dict[str, str]:
-    """Text of every file of a model, by path. ``harness``: ``main`` (chip), ``host`` (shared library) or ``none``."""
+def source_files(program: Program | Bundle, harness: str) -> dict[str, str]:
+    """Text of every file of one model, or of several, by path.
+
+    ``harness``: ``main`` (chip), ``host`` (shared library) or ``none``.
+    """
+    bundle = program if isinstance(program, Bundle) else Bundle((program,))
     files = {
-        "model.h": model_h(program),
+        "model.h": model_h(bundle),
         # model_c first: state that needs an initial image adds a constant
-        "model.c": model_c(program),
+        "model.c": model_c(bundle),
     }
-    files["weights.h"] = weights_h(program)
-    files["weights.c"] = weights_c(program)
+    files["weights.h"] = weights_h(bundle)
+    files["weights.c"] = weights_c(bundle)
     if harness == "main":
-        files["main.c"] = main_c(program)
+        files["main.c"] = main_c(bundle)
     elif harness == "host":
-        files["host.c"] = host_c(program)
-    files.update(_kernel_files(program))
+        files["host.c"] = host_c(bundle)
+    files.update(_kernel_files(bundle))
     return files
 
 
-def _kernel_files(program: Program) -> dict[str, str]:
+def _kernel_files(bundle: Bundle) -> dict[str, str]:
     """The kernels in use and all headers they include, under ``chipfit/``."""
     root = runtime_folder()
     folders = (root / "kernels", root / "include")
     found: dict[str, str] = {}
-    wanted = [f"{step.choice.kernel.name}.h" for step in program.steps]
+    wanted = [f"{name}.h" for program in bundle.programs for step in program.steps for name in step.kernel_names]
+    wanted += ["cf_rows.h"] if any(unit.rows for program in bundle.programs for unit in program.plan.units) else []
     while wanted:
         name = wanted.pop()
         path = f"chipfit/{name}"
@@ -116,8 +123,19 @@ def _swap(staging: Path, folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """``chipfit.json`` of a compiled folder. Raises ChipfitError P002 where there is none of this version."""
+def holds_several(folder: Path) -> bool:
+    """Whether a folder is one of several models that were compiled together."""
+    try:
+        return "models" in json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def read_manifest(folder: Path, *, several: bool = False) -> dict[str, Any]:
+    """``chipfit.json`` of a compiled folder, of one model or of ``several``.
+
+    Raises ChipfitError P002 where there is none of this version.
+    """
     path = folder / MANIFEST
     again = "compile it again with `chipfit compile MODEL -b BOARD`"
     try:
@@ -129,7 +147,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     version = manifest.get("version") if isinstance(manifest, dict) else None
     if version != MANIFEST_VERSION:
         raise ChipfitError("P002", f"{path} is version {version}, this chipfit reads {MANIFEST_VERSION}", again)
-    missing = [key for key in _MANIFEST_KEYS if key not in manifest]
+    if several != ("models" in manifest):
+        holds = "several models" if "models" in manifest else "one model"
+        name = "FirmwareSet" if "models" in manifest else "Firmware"
+        raise ChipfitError("P002", f"{folder} holds {holds}", f"open it with chipfit.{name}.open")
+    missing = [key for key in (_SET_KEYS if several else _MANIFEST_KEYS) if key not in manifest]
     if missing:
         raise ChipfitError("P002", f"{path} lacks {', '.join(missing)}", again)
     return manifest

@@ -6,6 +6,8 @@ from chipfit.passes.fold_activation import FOLD_ACTIVATION
 from chipfit.passes.fold_constants import FOLD_CONSTANTS
 from chipfit.passes.fold_pad import FOLD_PAD
 from chipfit.passes.fold_requantize import FOLD_REQUANTIZE
+from chipfit.passes.integer_io import integer_io
+from chipfit.passes.merge_depthwise import MERGE_DEPTHWISE
 from chipfit.passes.remove_dead import REMOVE_DEAD
 from chipfit.passes.remove_identity import REMOVE_IDENTITY
 
@@ -19,6 +21,7 @@ PIPELINE = Pipeline(
         FOLD_PAD,
         FOLD_REQUANTIZE,
         FOLD_ACTIVATION,
+        MERGE_DEPTHWISE,
         REMOVE_DEAD,
         DEAD_CHANNELS,
     )
@@ -30,8 +33,10 @@ __all__ = [
     "FOLD_CONSTANTS",
     "FOLD_PAD",
     "FOLD_REQUANTIZE",
+    "MERGE_DEPTHWISE",
     "PIPELINE",
     "REMOVE_DEAD",
     "REMOVE_IDENTITY",
     "dead_channels",
+    "integer_io",
 ]

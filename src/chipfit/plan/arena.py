@@ -1,4 +1,4 @@
-"""The memory plan of a graph: an offset for every tensor and every scratch in one arena, and the state beside it."""
+"""The memory plan of a graph: an offset for every tensor, window of rows and scratch in one arena, and the state."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chipfit.errors import ChipfitError
 from chipfit.graph import Graph, Node, Value
-from chipfit.plan.memory import Buffer, align, busiest_step, place
+from chipfit.plan.memory import Buffer, Overlays, Placement, align, place
+from chipfit.plan.overlay import allows, forbidden_by
 from chipfit.plan.replay import check_order, replay
+from chipfit.plan.split import Region, Rooms, Split, heats, split
+from chipfit.plan.units import Lives, Part, Unit, least_bytes, overlaps, parts_of
+from chipfit.plan.views import View, storage_bytes
 
 NAMED = 4
 """Buffers that are named where the peak is explained."""
@@ -17,44 +20,63 @@ NAMED = 4
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of the arena: a tensor together with its views, or the scratch of one step.
+    """A stretch of the arena: a tensor together with its views, rows of one inside a run, or working memory of a step.
 
     ``buffer.first`` is -1 for what is there before the first step, ``buffer.last`` the number of steps for what is
-    still there after the last. ``kind``: ``input``, ``output``, ``input, output``, ``tensor`` or ``scratch``.
+    still there after the last. ``kind``: ``input``, ``output``, ``input, output``, ``tensor``, ``rows``, ``sums`` or
+    ``scratch``. ``region``: the part of the arena that it lies in.
     """
 
     buffer: Buffer
     offset: int
     kind: str
     values: tuple[Value, ...] = ()
+    region: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class MemoryPlan:
     """Where everything lies that changes while the model runs. All figures are bytes.
 
-    ``offsets``: every value that is no constant; a view has the offset of its root. ``scratch_offsets``: by step.
-    ``arena_bytes`` holds both; ``scratch_bytes`` says by how much the arena would be smaller without any scratch (0
-    where all of it lies in holes). ``lower_bound``: most bytes alive at one step, scratch included; no plan for this
-    order is below. ``busiest``: that step; ``steps``: what runs at each. ``how``: the sequence that led to the
-    placement. ``input_preserved``: the inputs still hold their bytes after a run. Variables lie in a region of their
-    own (``state_offsets``, ``state_bytes``): they survive the run.
+    ``offsets``: every value in the arena; a window of rows where a value exists as such only; a view has its root's
+    offset and its own. ``state_views``: values that lie in a variable's storage. ``scratch_offsets``, ``sums_offsets``:
+    by node. ``arena_bytes`` holds all of it; ``regions`` says which offsets lie in which memory, one behind the other.
+    ``scratch_bytes`` says by how much the arena would be smaller without any scratch. ``lower_bound``: no placement of
+    these steps is below; ``plain_bound``: most bytes alive at one step if nothing shared memory (no overlay, no rows).
+    ``bounds``: bytes needed at least at each step, ``busiest`` the step with most. ``backward``: steps that go through
+    their tensors from the end. ``input_preserved``: the inputs still hold their bytes after a run. Variables lie
+    apart, behind the region ``state_region``: they survive the run.
     """
 
     alignment: int
-    steps: tuple[str, ...]
+    units: tuple[Unit, ...]
     blocks: tuple[Block, ...]
-    views: Mapping[Value, Value]
+    views: Mapping[Value, View]
     offsets: Mapping[Value, int]
-    scratch_offsets: Mapping[int, int]
+    scratch_offsets: Mapping[Node, int]
+    sums_offsets: Mapping[Node, int]
+    backward: frozenset[int]
     arena_bytes: int
     scratch_bytes: int
     lower_bound: int
-    busiest: int
+    plain_bound: int
+    bounds: tuple[int, ...]
     how: str
+    state_views: Mapping[Value, View]
     state_offsets: Mapping[str, int]
     state_bytes: int
     input_preserved: bool
+    regions: tuple[Region, ...]
+    state_region: int
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What runs at each step, in words."""
+        return tuple(unit.name for unit in self.units)
+
+    @property
+    def busiest(self) -> int:
+        return max(range(len(self.bounds)), key=lambda i: self.bounds[i], default=0)
 
     def live(self, step: int) -> list[Block]:
         """What is needed at a step, the largest first."""
@@ -70,7 +92,9 @@ class MemoryPlan:
         parts = [f"{b.buffer.size:,} '{b.buffer.name}'" for b in live[:NAMED]]
         if live[NAMED:]:
             parts.append(f"{sum(b.buffer.size for b in live[NAMED:]):,} in {len(live) - NAMED} more")
-        return f"{self.lower_bound:,} B {self.peak_step}: {' + '.join(parts)}"
+        shared = sum(b.buffer.size for b in live) - self.lower_bound
+        saved = f", {shared:,} B of it shared" if shared > 0 else ""
+        return f"{self.lower_bound:,} B {self.peak_step}: {' + '.join(parts)}{saved}"
 
     @property
     def peak_step(self) -> str:
@@ -81,99 +105,218 @@ class MemoryPlan:
         """A step in words."""
         if step < 0:
             return "before the first step"
-        return f"at step {step}, {self.steps[step]}" if step < len(self.steps) else "after the last step"
+        return f"at step {step}, {self.units[step].name}" if step < len(self.units) else "after the last step"
 
-    def check(self, graph: Graph, order: Sequence[Node]) -> None:
+    def check(self, graph: Graph) -> None:
         """Prove the plan by replaying the run on the arena. Raises ChipfitError M002 if any live byte is lost."""
-        replay(self, graph, order)
+        replay(self, graph)
 
 
 def plan_memory(
     graph: Graph,
-    order: Sequence[Node],
-    scratch: Mapping[int, int],
-    views: Mapping[Value, Value],
+    units: Sequence[Unit],
+    views: Mapping[Value, View],
     *,
     alignment: int = 4,
+    preserve_input: bool = False,
+    rooms: Rooms | None = None,
 ) -> MemoryPlan:
-    """Plan the arena for running the nodes in this order, and prove the plan.
+    """Plan the arena for running these steps in this order, and prove the plan.
 
-    ``order`` holds every node that runs; those that only make a view may be left out: nothing is to be done there.
-    ``scratch``: bytes of working memory by step (index into ``order``); it lives at its step only and may lie in any
-    hole. ``views``: each view and its root, from :func:`chipfit.plan.views.find_views`. Inputs are there before the
-    first step and may be overwritten after their last use; outputs stay until after the last step. What nobody reads
-    still needs its place at the step that writes it.
+    ``units`` hold every node that runs; those whose work is done by ``views`` (:func:`chipfit.plan.views.find_views`)
+    are left out. Inputs are there before the first step and may be overwritten after their last use, unless
+    ``preserve_input``; outputs stay until after the last step. What nobody reads still needs its place at the step
+    that writes it. An output lies over a dying input where the step's traversal allows it. ``rooms``: the memories over
+    which the arena is split; None: it is one block, however large.
     """
-    check_order(views, graph, order)
-    tensors = _tensor_blocks(graph, order, views)
-    works = [
-        Block(Buffer(f"scratch of {order[step].name}", nbytes, step, step), 0, "scratch")
-        for step, nbytes in sorted(scratch.items())
+    check_order(views, graph, units)
+    lives = Lives(graph, units, views, preserve_input=preserve_input)
+    layout = _Layout.of(graph, lives)
+    bounds = tuple(step_bound(lives, step, alignment) for step in range(len(units)))
+    state_offsets, state_bytes = _state(graph, views, alignment)
+    if rooms is None:
+        where = _together(layout, alignment, max(bounds, default=0))
+    else:
+        where = _apart(layout, lives, rooms, state_bytes, alignment)
+    blocks = [
+        dataclasses.replace(b, offset=x, region=r)
+        for b, x, r in zip(layout.blocks, where.offsets, where.region_of, strict=True)
     ]
-    blocks = [*tensors, *works]
-    buffers = [b.buffer for b in blocks]
-    placement = place(buffers, alignment=alignment)
-    bare = place(buffers[: len(tensors)], alignment=alignment).peak if works else placement.peak
-    placed = [Block(b.buffer, x, b.kind, b.values) for b, x in zip(blocks, placement.offsets, strict=True)]
-    state_offsets, state_bytes = _state(graph, alignment)
+    at = dict(zip(layout.parts, where.offsets, strict=True))
+    arena_bytes = sum(region.bytes for region in where.regions)
+    bare = layout.without_scratch().place(alignment, 0).peak if layout.has_scratch and rooms is None else arena_bytes
+    offsets = {value: at[root] + _shift(views, value) for root, members in lives.members.items() for value in members}
+    offsets |= {part: x for part, x in at.items() if isinstance(part, Value) and part not in offsets}
     plan = MemoryPlan(
         alignment=alignment,
-        steps=tuple(f"{node.op.name} '{node.name}'" for node in order),
-        blocks=tuple(placed),
+        units=tuple(units),
+        blocks=tuple(blocks),
         views=dict(views),
-        offsets={value: b.offset for b in placed for value in b.values},
-        scratch_offsets={b.buffer.first: b.offset for b in placed if b.kind == "scratch"},
-        arena_bytes=placement.peak,
-        scratch_bytes=max(0, placement.peak - bare),
-        lower_bound=placement.lower_bound,
-        busiest=busiest_step(buffers, alignment=alignment)[0],
-        how=placement.how,
+        offsets=offsets,
+        scratch_offsets={part[1]: x for part, x in at.items() if isinstance(part, tuple) and part[0] == "scratch"},
+        sums_offsets={part[1]: x for part, x in at.items() if isinstance(part, tuple) and part[0] == "sums"},
+        backward=_backward(units, lives, offsets),
+        arena_bytes=arena_bytes,
+        scratch_bytes=max(0, arena_bytes - bare),
+        lower_bound=max(bounds, default=0),
+        plain_bound=plain_bound(lives, alignment),
+        bounds=bounds,
+        how=where.how,
+        state_views={v: view for v, view in views.items() if isinstance(view.root, str)},
         state_offsets=state_offsets,
         state_bytes=state_bytes,
         input_preserved=False,
+        regions=where.regions,
+        state_region=where.state,
     )
-    whole = replay(plan, graph, order)
-    preserved = all(value in whole for value in graph.inputs)
-    return dataclasses.replace(plan, input_preserved=preserved)
+    whole = replay(plan, graph)
+    return dataclasses.replace(plan, input_preserved=all(value in whole for value in graph.inputs))
 
 
-def _tensor_blocks(graph: Graph, order: Sequence[Node], views: Mapping[Value, Value]) -> list[Block]:
-    """A block for every root, alive from the step that writes it to the last step that reads it or a view of it."""
-    first: dict[Value, int] = dict.fromkeys(graph.inputs, -1)
-    last = dict(first)
-    for step, node in enumerate(order):
-        for value in node.operands:
-            if not value.is_const:
-                last[_known(views.get(value, value), first, node)] = step
-        for value in node.outputs:
-            if value not in views:
-                first[value] = last[value] = step
-    for value in graph.outputs:
-        if not value.is_const:
-            last[views.get(value, value)] = len(order)
-    outputs = {views.get(value, value) for value in graph.outputs}
-    members: dict[Value, list[Value]] = {root: [root] for root in first}
-    for view, root in views.items():
-        members[root].append(view)
-    blocks: list[Block] = []
-    for root, values in members.items():
-        roles = [name for name, there in (("input", first[root] < 0), ("output", root in outputs)) if there]
-        buffer = Buffer(root.name, root.type.nbytes, first[root], last[root])
-        blocks.append(Block(buffer, 0, ", ".join(roles) or "tensor", tuple(values)))
-    return blocks
+def _together(layout: _Layout, alignment: int, bound: int) -> Split:
+    placement = layout.place(alignment, bound)
+    region = Region(None, 0, placement.peak)
+    return Split((region,), (0,) * len(layout.blocks), placement.offsets, 0, placement.how)
 
 
-def _known(value: Value, first: Mapping[Value, int], node: Node) -> Value:
-    if value not in first:
-        raise ChipfitError("M002", f"{node} runs before '{value.name}' is there")
-    return value
+def _apart(layout: _Layout, lives: Lives, rooms: Rooms, state_bytes: int, alignment: int) -> Split:
+    sizes = {part: b.buffer.size for part, b in zip(layout.parts, layout.blocks, strict=True)}
+    heat, state_heat = heats(lives, sizes, state_bytes)
+    return split(
+        [b.buffer for b in layout.blocks],
+        layout.overlays,
+        heat,
+        [_names(part, b) for part, b in zip(layout.parts, layout.blocks, strict=True)],
+        rooms,
+        state=(state_bytes, state_heat),
+        alignment=alignment,
+    )
 
 
-def _state(graph: Graph, alignment: int) -> tuple[dict[str, int], int]:
-    """Variables one after the other."""
+def _names(part: Part, block: Block) -> tuple[str, ...]:
+    """By which a block may be named: its tensors, or the layer whose working memory it is."""
+    return (part[1].name,) if isinstance(part, tuple) else tuple(v.name for v in block.values)
+
+
+def step_bound(lives: Lives, step: int, alignment: int, unit: Unit | None = None) -> int:
+    """Bytes needed at a step, however it is placed: what it shares with nobody, and the least for what may overlap.
+
+    ``unit``: asked for this one in its place.
+    """
+    dying, fresh = lives.dying(step), lives.fresh(step)
+    own = {lives.root(v) for v in (*dying, *([fresh] if fresh else ()))}
+    rest = sum(
+        align(root.type.nbytes, alignment)
+        for root in lives.first
+        if lives.first[root] <= step <= lives.last[root] and root not in own
+    )
+    return rest + least_bytes(unit or lives.units[step], dying, fresh, alignment)
+
+
+def plain_bound(lives: Lives, alignment: int) -> int:
+    """Most bytes of whole tensors alive at one node, in the order of the steps; windows count as whole tensors."""
+    order = [node for unit in lives.units for node in unit.nodes]
+    singles = [Unit((node,)) for node in order]
+    plain = Lives(lives.graph, singles, lives.views)
+    alive = [0] * (len(order) + 2)
+    for root in plain.first:
+        for step in range(plain.first[root] + 1, plain.last[root] + 2):
+            alive[step] += align(root.type.nbytes, alignment)
+    return max(alive)
+
+
+def _shift(views: Mapping[Value, View], value: Value) -> int:
+    return views[value].offset if value in views else 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """All that is placed: parts and their blocks in one order, and the pairs that may overlap."""
+
+    parts: list[Part]
+    blocks: list[Block]
+    overlays: Overlays
+
+    @classmethod
+    def of(cls, graph: Graph, lives: Lives) -> _Layout:
+        parts: list[Part] = []
+        blocks: list[Block] = []
+        for root, members in lives.members.items():
+            parts.append(root)
+            blocks.append(_tensor_block(graph, lives, root, members))
+        inside: list[dict[Part, int]] = []
+        for step, unit in enumerate(lives.units):
+            index = {part: len(parts) + i for i, part in enumerate(parts_of(unit))}
+            inside.append(index)
+            for part, nbytes in parts_of(unit).items():
+                parts.append(part)
+                blocks.append(_inner_block(part, nbytes, step))
+        where = {part: i for i, part in enumerate(parts) if isinstance(part, Value)}
+        overlays: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
+        for step, unit in enumerate(lives.units):
+            index = where | inside[step]
+            for (a, b), spans in overlaps(unit, lives.dying(step), lives.fresh(step)).items():
+                i, j = (index[_root_of(lives, part)] for part in (a, b))
+                overlays[i, j] = spans
+        return cls(parts, blocks, overlays)
+
+    @property
+    def has_scratch(self) -> bool:
+        return any(b.kind == "scratch" for b in self.blocks)
+
+    def without_scratch(self) -> _Layout:
+        kept = [i for i, b in enumerate(self.blocks) if b.kind != "scratch"]
+        new = {i: k for k, i in enumerate(kept)}
+        overlays = {(new[i], new[j]): spans for (i, j), spans in self.overlays.items() if i in new and j in new}
+        return _Layout([self.parts[i] for i in kept], [self.blocks[i] for i in kept], overlays)
+
+    def place(self, alignment: int, bound: int) -> Placement:
+        return place([b.buffer for b in self.blocks], alignment=alignment, overlays=self.overlays, bound=bound)
+
+
+def _root_of(lives: Lives, part: Part) -> Part:
+    """A tensor's block is that of its root."""
+    root = lives.root(part) if isinstance(part, Value) else None
+    return part if root is None else root
+
+
+def _tensor_block(graph: Graph, lives: Lives, root: Value, members: Sequence[Value]) -> Block:
+    is_input = any(v in graph.inputs for v in members)
+    is_output = any(v in graph.outputs for v in members)
+    roles = [name for name, there in (("input", is_input), ("output", is_output)) if there]
+    buffer = Buffer(root.name, root.type.nbytes, lives.first[root], lives.last[root])
+    return Block(buffer, 0, ", ".join(roles) or "tensor", tuple(members))
+
+
+def _inner_block(part: Part, nbytes: int, step: int) -> Block:
+    if isinstance(part, Value):
+        return Block(Buffer(part.name, nbytes, step, step), 0, "rows", (part,))
+    kind, node = part
+    return Block(Buffer(f"{kind} of {node.name}", nbytes, step, step), 0, kind)
+
+
+def _backward(units: Sequence[Unit], lives: Lives, offsets: Mapping[Value, int]) -> frozenset[int]:
+    """Steps whose output lies so that only the backward traversal is safe."""
+    found: set[int] = set()
+    for step, unit in enumerate(units):
+        fresh = lives.fresh(step)
+        for x, y in overlaps(unit, lives.dying(step), fresh) if unit.rows is None else ():
+            node = unit.nodes[0]
+            if unit.forward is None or not isinstance(x, Value) or not isinstance(y, Value):
+                continue
+            port = node.op.inputs[node.inputs.index(x)]
+            distance = offsets[y] - offsets[x]
+            apart = distance <= -y.type.nbytes or distance >= x.type.nbytes
+            if not apart and not allows(forbidden_by(unit.forward, port), distance):
+                found.add(step)
+    return frozenset(found)
+
+
+def _state(graph: Graph, views: Mapping[Value, View], alignment: int) -> tuple[dict[str, int], int]:
+    """Variables one after the other, each with room for the tensors that lie in its storage."""
     offsets: dict[str, int] = {}
     end = 0
-    for name, variable in graph.variables.items():
+    for name, nbytes in storage_bytes(graph, views).items():
         offsets[name] = end
-        end = align(end + variable.type.nbytes, alignment)
+        end = align(end + nbytes, alignment)
     return offsets, end

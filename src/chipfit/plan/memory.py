@@ -11,12 +11,18 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-Overlays = Mapping[tuple[int, int], tuple[int, int]]
-"""``{(i, j): (lo, hi)}``: buffers i and j, though alive together, may overlap as long as
-``offset[j] - offset[i] <= lo`` or ``>= hi``."""
+ROUNDS = 40
+"""How often the step that makes the peak is placed anew."""
+
+Spans = tuple[tuple[int, int], ...]
+"""Open intervals ``(lo, hi)``, ascending and apart (one may begin where another ends: that point is in neither)."""
+
+Overlays = Mapping[tuple[int, int], Spans]
+"""``{(i, j): forbidden}``: buffers i and j, though alive together, may overlap at any distance
+``offset[j] - offset[i]`` that lies in none of the forbidden intervals."""
 
 
 @dataclass(frozen=True)
@@ -55,22 +61,30 @@ def align(size: int, alignment: int) -> int:
 
 
 def place(
-    buffers: Sequence[Buffer], *, alignment: int = 4, overlays: Overlays | None = None, effort: int = 1_000_000
+    buffers: Sequence[Buffer],
+    *,
+    alignment: int = 4,
+    overlays: Overlays | None = None,
+    effort: int = 1_000_000,
+    bound: int = 0,
 ) -> Placement:
     """The best placement found. Every offset is a multiple of ``alignment``, and every size is rounded up to one.
 
-    ``effort`` limits the search: the number of pairs of buffers that may be looked at (about half a
-    microsecond each). With the default, up to six buffers without overlays are placed optimally.
+    ``bound``: a lower bound that the caller knows, if better than the one from sizes and lives, or a peak that is good
+    enough: the search stops there. ``effort`` limits the search: the number of pairs of buffers that may be looked at
+    (about half a microsecond each). With the default, up to six buffers without overlays are placed optimally.
     """
     rules = _Rules(buffers, alignment, overlays or {})
-    bound = busiest_step(buffers, alignment=alignment, overlays=overlays)[1]
+    bound = max(bound, busiest_step(buffers, alignment=alignment, overlays=overlays)[1])
     best = _Attempt([], [], sum(rules.sizes) + 1, "")  # the first attempt is below: its peak is at most the sum
     for how, sequence in _sequences(rules):
         best = rules.attempt(sequence, how, best.peak) or best
-        if best.peak == bound or rules.work > effort:
+        if best.peak <= bound or rules.work > effort:
             break
     if best.peak > bound:
-        best = _local_search(rules, best, bound, effort)
+        best = _repair(rules, best, bound, rules.work + effort)
+    if best.peak > bound:
+        best = _local_search(rules, best, bound, max(effort, rules.work + effort // 2))
     return Placement(tuple(best.offsets), best.peak, bound, best.how)
 
 
@@ -82,8 +96,8 @@ def busiest_step(buffers: Sequence[Buffer], *, alignment: int = 4, overlays: Ove
     """
     sizes = [align(b.size, alignment) for b in buffers]
     shared = {
-        (i, j): _largest_overlap(sizes[i], sizes[j], lo // alignment * alignment, align(hi, alignment))
-        for (i, j), (lo, hi) in (overlays or {}).items()
+        (i, j): _largest_overlap(sizes[i], sizes[j], _on_grid(forbidden, alignment))
+        for (i, j), forbidden in (overlays or {}).items()
     }
     best_step, best = 0, 0
     for step in sorted({b.first for b in buffers}):
@@ -98,11 +112,24 @@ def busiest_step(buffers: Sequence[Buffer], *, alignment: int = 4, overlays: Ove
     return best_step, best
 
 
-def _largest_overlap(size_i: int, size_j: int, lo: int, hi: int) -> int:
-    """Most bytes in common over all distances ``offset_j - offset_i`` that are ``<= lo`` or ``>= hi``."""
-    # the overlap as a function of the distance is a trapezoid: its ends of the plateau and the two limits suffice
-    distances = [d for d in (0, size_i - size_j, lo, hi) if d <= lo or d >= hi]
-    return max(0, *(min(size_i, d + size_j) - max(0, d) for d in distances))
+def _largest_overlap(size_i: int, size_j: int, forbidden: Spans) -> int:
+    """Most bytes in common over all distances ``offset_j - offset_i`` that are not forbidden."""
+    # the overlap as a function of the distance is a trapezoid: the ends of its plateau and of the intervals suffice
+    distances = [0, size_i - size_j, *(d for span in forbidden for d in span)]
+    free = [d for d in distances if not any(lo < d < hi for lo, hi in forbidden)]
+    return max(0, *(min(size_i, d + size_j) - max(0, d) for d in free), 0)
+
+
+def _on_grid(forbidden: Iterable[tuple[int, int]], alignment: int) -> Spans:
+    """What is forbidden to distances that are multiples of ``alignment``."""
+    spans: list[tuple[int, int]] = []
+    for lo, hi in sorted(forbidden):
+        lo, hi = lo // alignment * alignment, align(hi, alignment)
+        if spans and lo < spans[-1][1]:
+            spans[-1] = spans[-1][0], max(spans[-1][1], hi)
+        else:
+            spans.append((lo, hi))
+    return tuple(spans)
 
 
 # ---------------------------------------------------------------------------------------------- one sequence
@@ -130,22 +157,22 @@ class _Rules:
         for j in sorted(self.placed, key=lambda i: (buffers[i].first, i)):
             alive = [i for i in alive if buffers[i].last >= buffers[j].first]
             for i in alive:
-                lo, hi = self._forbidden(i, j, alignment, overlays)
-                if lo < hi:
+                for lo, hi in self._forbidden(i, j, alignment, overlays):
                     self.others[j].append((i, lo, hi))
                     self.others[i].append((j, -hi, -lo))
             alive.append(j)
 
-    def _forbidden(self, i: int, j: int, alignment: int, overlays: Overlays) -> tuple[int, int]:
-        """Distances ``offset_j - offset_i`` strictly between these two are not allowed."""
-        lo, hi = -self.sizes[j], self.sizes[i]
-        rule = overlays.get((i, j))
-        if rule is None and (j, i) in overlays:
-            back = overlays[j, i]
-            rule = (-back[1], -back[0])
-        if rule is not None:
-            lo, hi = max(lo, rule[0] // alignment * alignment), min(hi, align(rule[1], alignment))
-        return lo, hi
+    def _forbidden(self, i: int, j: int, alignment: int, overlays: Overlays) -> Spans:
+        """Distances ``offset_j - offset_i`` within any of these are not allowed."""
+        apart = -self.sizes[j], self.sizes[i]
+        if (i, j) in overlays:
+            spans = overlays[i, j]
+        elif (j, i) in overlays:
+            spans = tuple((-hi, -lo) for lo, hi in overlays[j, i])
+        else:
+            return (apart,)
+        cut = ((max(lo, apart[0]), min(hi, apart[1])) for lo, hi in _on_grid(spans, alignment))
+        return tuple((lo, hi) for lo, hi in cut if lo < hi)
 
     def attempt(self, sequence: list[int], how: str, below: int) -> _Attempt | None:
         """Place in this sequence, each at the lowest free offset. None as soon as the peak is not ``below``."""
@@ -194,13 +221,43 @@ def _sequences(rules: _Rules) -> Iterator[tuple[str, list[int]]]:
             yield "all sequences", list(sequence)
 
 
-def _local_search(rules: _Rules, best: _Attempt, bound: int, effort: int) -> _Attempt:
+def _repair(rules: _Rules, best: _Attempt, bound: int, until: int) -> _Attempt:
+    """Place first, and well, what is alive at the step that makes the peak; then at the one that makes it now ..."""
+    current, rng = best, random.Random(2)
+    for _ in range(ROUNDS):
+        if best.peak == bound or rules.work > until:
+            break
+        step = _crowded(rules, current)
+        here = [i for i in current.sequence if rules.buffers[i].lives_at(step)]
+        rng.shuffle(here)
+        start = rules.attempt(here, "", sum(rules.sizes) + 1)
+        if start is None:
+            break
+        alone = _local_search(rules, start, bound, rules.work + (until - rules.work) // 4)
+        rest = [i for i in current.sequence if not rules.buffers[i].lives_at(step)]
+        rest = min(rest, sorted(rest, key=lambda i: abs(rules.buffers[i].first - step)), key=lambda _: rng.random())
+        current = rules.attempt([*alone.sequence, *rest], "step by step", sum(rules.sizes) + 1) or current
+        best = current if current.peak < best.peak else best
+    return best
+
+
+def _crowded(rules: _Rules, attempt: _Attempt) -> int:
+    """The step at which most bytes are alive of those at which something lies on top."""
+    top = [i for i, x in enumerate(attempt.offsets) if rules.sizes[i] and x + rules.sizes[i] == attempt.peak]
+    load = {
+        t: sum(rules.sizes[i] for i in rules.placed if rules.buffers[i].lives_at(t))
+        for t in {rules.buffers[i].first for i in top}
+    }
+    return max(load, key=lambda t: (load[t], -t))
+
+
+def _local_search(rules: _Rules, best: _Attempt, bound: int, until: int) -> _Attempt:
     """Move or swap buffers in the best sequence and keep what is not worse. The moves are seeded."""
     rng = random.Random(1)
     current, stale = best, 0
     count = len(best.sequence)
     patience = 20 * count
-    while best.peak > bound and rules.work < effort and count > 1:
+    while best.peak > bound and rules.work < until and count > 1:
         sequence = list(current.sequence)
         if rng.random() < 0.5:  # one of those at the top goes earlier
             top = [k for k, i in enumerate(sequence) if current.offsets[i] + rules.sizes[i] == current.peak]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from chipfit.graph import Graph, Node, Value
 from chipfit.plan.memory import align
-from chipfit.plan.views import find_views
+from chipfit.plan.views import ALIGNMENT, before_assign, find_views, location
 
-ALIGNMENT = 4
 WIDTH = 600
 EXPANSIONS = 150_000
 """Partial orders that are extended by one node, at most: about half a second. Counted, so that the result does not
@@ -19,10 +19,11 @@ def schedule(graph: Graph) -> list[Node]:
     """The nodes in an order of least peak of live bytes, as far as a beam search finds one; else as in the file.
 
     A network without branches and variables has one order only. For every variable its reads and assignments stay in
-    the order of the file. The file's order is kept unless another is better.
+    the order of the file, and what reads a view of its storage runs before it is assigned, wherever the file has it.
+    The file's order is kept unless another is better.
     """
     work = _Work(graph)
-    order = list(range(len(graph.nodes)))
+    order = work.first_order()
     peak = work.peak(order)
     if peak > work.floor and not work.has_one_order():
         order = _beam(work, peak) or order
@@ -30,59 +31,79 @@ def schedule(graph: Graph) -> list[Node]:
 
 
 def live_peak(graph: Graph, order: list[Node]) -> int:
-    """Most bytes alive at one step of this order: the lower bound of any placement, without scratch."""
+    """Most bytes alive at one step of this order: the lower bound of any placement, without scratch and state."""
     index = {node: i for i, node in enumerate(graph.nodes)}
     return _Work(graph).peak([index[node] for node in order])
 
 
+@dataclass(eq=False)
+class _Root:
+    """Memory of its own: a value and its views. Sets of nodes are bit masks."""
+
+    size: int
+    writers: int = 0  # nodes that write into it: it is alive from the first of them on
+    users: int = 0  # nodes that read it: it is alive until all of them have run
+
+
 @dataclass
 class _Step:
-    """What running one node does. Sets of nodes are bit masks."""
+    """What running one node needs. Sets of nodes are bit masks."""
 
     before: int = 0  # nodes that must have run
     after: int = 0  # nodes that wait for this one
-    makes: int = 0  # bytes that come alive
-    keeps: int = 0  # those of them that stay alive (somebody reads them)
+    reads: list[_Root] = field(default_factory=list[_Root])
+    writes: list[_Root] = field(default_factory=list[_Root])
 
 
 class _Work:
     def __init__(self, graph: Graph) -> None:
-        views = find_views(graph)
-        producer = {value: i for i, node in enumerate(graph.nodes) for value in node.outputs}
-        users: dict[Value, int] = {value: 0 for value in (*graph.inputs, *producer) if value not in views}
+        self.views = find_views(graph)
+        #: two nodes that do not run: one is always done and writes the inputs, one never is and reads the outputs
+        self.begun, never = 2 << len(graph.nodes), 1 << len(graph.nodes)
+        values = [*graph.inputs, *(value for node in graph.nodes for value in node.outputs)]
+        self.roots = {v: _Root(align(v.type.nbytes, ALIGNMENT)) for v in values if v not in self.views}
+        for root in self._roots_of(graph.inputs):
+            root.writers |= self.begun
+        for root in self._roots_of(graph.outputs):
+            root.users |= never
+        self.steps = [self._step(i, node) for i, node in enumerate(graph.nodes)]
+        self._add_edges(graph)
+        given = [root for root in self.roots.values() if root.writers & self.begun]
+        self.start = sum(root.size for root in given)
+        self.kept = sum(root.size for root in given if root.users)
+        own = (sum(root.size for root in {*step.reads, *step.writes}) for step in self.steps)
+        #: no order is below: every node needs its inputs and outputs at once
+        self.floor = max([self.start, *own])
+
+    def _roots_of(self, values: Iterable[Value]) -> list[_Root]:
+        """Roots in the arena; constants and storage of variables have their own places."""
+        at = dict.fromkeys(location(self.views, value).root for value in values if not value.is_const)
+        return [self.roots[root] for root in at if not isinstance(root, str)]
+
+    def _step(self, i: int, node: Node) -> _Step:
+        step = _Step(reads=self._roots_of(node.operands), writes=self._roots_of(node.outputs))
+        for root in step.reads:
+            root.users |= 1 << i
+        for root in step.writes:
+            root.writers |= 1 << i
+        return step
+
+    def _add_edges(self, graph: Graph) -> None:
+        index = {node: i for i, node in enumerate(graph.nodes)}
+        producers = graph.producers()
         last_use: dict[str, int] = {}
-        self.steps = [_Step() for _ in graph.nodes]
         for i, node in enumerate(graph.nodes):
             for value in node.operands:
-                if value in producer:
-                    self._wait(i, producer[value])
-                if not value.is_const:
-                    users[views.get(value, value)] |= 1 << i
+                if value in producers:
+                    self._wait(i, index[producers[value]])
             variable = node.op.attributes().get("variable")
             if variable is not None:
                 if variable in last_use:
                     self._wait(i, last_use[variable])
                 last_use[variable] = i
-        never = 1 << len(graph.nodes)  # a node that does not run: what the caller reads is never freed
-        for value in graph.outputs:
-            if not value.is_const:
-                users[views.get(value, value)] |= never
-        size = {value: align(value.type.nbytes, ALIGNMENT) for value in users}
-        self.start = sum(size[value] for value in graph.inputs)
-        self.unread = sum(size[value] for value in graph.inputs if not users[value])
-        for value, mask in users.items():
-            if value in producer:
-                step = self.steps[producer[value]]
-                step.makes += size[value]
-                step.keeps += size[value] if mask else 0
-        #: per node: the values it reads, as bytes and the nodes that read them
-        self.reads: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]
-        for i, node in enumerate(graph.nodes):
-            roots = dict.fromkeys(views.get(value, value) for value in node.operands if not value.is_const)
-            self.reads[i] = [(size[root], users[root]) for root in roots]
-        own = (s.makes + sum(n for n, _ in r) for s, r in zip(self.steps, self.reads, strict=True))
-        #: no order is below: every node needs its inputs and outputs at once
-        self.floor = max([self.start, *own])
+        for assign, readers in before_assign(graph, self.views).items():
+            for reader in readers:
+                self._wait(index[assign], index[reader])
 
     def _wait(self, node: int, for_node: int) -> None:
         self.steps[node].before |= 1 << for_node
@@ -96,24 +117,40 @@ class _Work:
                 ready |= 1 << other
         return ready
 
-    def freed(self, done: int, node: int) -> int:
-        """Bytes that nobody reads any more after ``node``; ``done`` includes it."""
-        return sum(size for size, users in self.reads[node] if not users & ~done)
+    def run(self, done: int, node: int) -> tuple[int, int]:
+        """Bytes that come alive while ``node`` runs after those that are ``done``, and the change that is left."""
+        step, after = self.steps[node], done | 1 << node
+        new = [root for root in step.writes if not root.writers & done]
+        made = sum(root.size for root in new)
+        over = sum(root.size for root in dict.fromkeys([*step.reads, *new]) if not root.users & ~after)
+        return made, made - over
 
     @property
     def first_ready(self) -> int:
         return sum(1 << i for i, step in enumerate(self.steps) if not step.before)
 
-    def peak(self, order: list[int]) -> int:
-        done, live, peak = 0, self.start - self.unread, self.start
-        for node in order:
-            peak = max(peak, live + self.steps[node].makes)
+    def first_order(self) -> list[int]:
+        """The file's order; a node that must wait runs as soon as it can."""
+        order: list[int] = []
+        done, ready = self.begun, self.first_ready
+        while ready:
+            node = _bits(ready)[0]
+            order.append(node)
             done |= 1 << node
-            live += self.steps[node].keeps - self.freed(done, node)
+            ready = self.ready_after(done, ready, node)
+        return order
+
+    def peak(self, order: list[int]) -> int:
+        done, live, peak = self.begun, self.kept, self.start
+        for node in order:
+            made, change = self.run(done, node)
+            peak = max(peak, live + made)
+            done |= 1 << node
+            live += change
         return peak
 
     def has_one_order(self) -> bool:
-        done, ready = 0, self.first_ready
+        done, ready = self.begun, self.first_ready
         while ready:
             if ready & (ready - 1):
                 return False
@@ -147,7 +184,7 @@ class _State:
 def _beam(work: _Work, limit: int) -> list[int] | None:
     """An order with a peak below ``limit``: the best of those that the beam reaches; None if it reaches none."""
     budget = 0
-    beam = [_State(0, work.first_ready, work.start - work.unread, work.start)]
+    beam = [_State(work.begun, work.first_ready, work.kept, work.start)]
     for _ in work.steps:
         level: dict[int, _State] = {}
         budget += EXPANSIONS // len(work.steps)  # what a level leaves over is for the next ones
@@ -157,15 +194,14 @@ def _beam(work: _Work, limit: int) -> list[int] | None:
                 break
             budget -= len(choices)
             for node in choices:
-                step = work.steps[node]
+                made, change = work.run(state.done, node)
                 done = state.done | 1 << node
-                peak = max(state.peak, state.live + step.makes)
+                peak = max(state.peak, state.live + made)
                 known = level.get(done)
                 if peak >= limit or (known is not None and known.peak <= peak):
                     continue
-                live = state.live + step.keeps - work.freed(done, node)
                 ready = work.ready_after(done, state.ready, node)
-                level[done] = _State(done, ready, live, peak, last=node, parent=state)
+                level[done] = _State(done, ready, state.live + change, peak, last=node, parent=state)
         beam = sorted(level.values(), key=lambda s: (s.peak, s.live))[:WIDTH]
     return _trace(beam[0]) if beam else None
 
@@ -174,8 +210,8 @@ def _choices(work: _Work, state: _State) -> list[int]:
     """Nodes to try next. One that neither raises the peak nor leaves more bytes alive can only be good: it alone."""
     ready = _bits(state.ready)
     for node in ready:
-        step = work.steps[node]
-        if state.live + step.makes <= state.peak and step.keeps <= work.freed(state.done | 1 << node, node):
+        made, change = work.run(state.done, node)
+        if state.live + made <= state.peak and change <= 0:
             return [node]
     return ready
 

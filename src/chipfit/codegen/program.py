@@ -1,0 +1,171 @@
+"""A program: what the C text of a model states. Kernels chosen, calls with all their arguments, constants, memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from chipfit.codegen.choose import RowCalls
+from chipfit.errors import ChipfitError
+from chipfit.graph import Array, Graph, Node, Value
+from chipfit.ops import Call, Choice, Const, Port, op_of
+from chipfit.ops._copies import port_value
+from chipfit.plan import MemoryPlan
+
+
+@dataclass(frozen=True)
+class ConstArray:
+    """A constant in flash. ``role``: ``weights`` (the model's numbers) or ``table`` (what kernels need besides).
+
+    ``memory``: the flash that it is sent to; None: that of the program.
+    """
+
+    symbol: str
+    data: Array
+    role: str
+    memory: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer: a C function that calls one kernel, once or several times; or, with ``rows``, for one row."""
+
+    function: str
+    node: Node
+    choice: Choice
+    calls: tuple[Call, ...]
+    rows: RowCalls | None = None
+
+    @property
+    def is_sums(self) -> bool:
+        """Whether rows are added up: its output is made at the end."""
+        return self.rows is not None and op_of(self.node).row_sums(self.node) is not None
+
+    @property
+    def kernel_names(self) -> list[str]:
+        """The C functions that it calls."""
+        sums = op_of(self.node).row_sums(self.node) if self.is_sums else None
+        return [self.choice.kernel.name] if sums is None else [sums.add[0], sums.finish[0]]
+
+    @property
+    def all_calls(self) -> tuple[Call, ...]:
+        return self.calls if self.rows is None else self.rows.variants
+
+
+@dataclass(frozen=True)
+class MemoryBlock:
+    """A block of RAM that a program is given: the part of the arena in one memory, then variables; in bytes.
+
+    ``memory``: where it belongs on the board; None: anywhere.
+    """
+
+    memory: str | None
+    arena: int
+    state: int
+
+    @property
+    def bytes(self) -> int:
+        return self.arena + self.state
+
+
+@dataclass
+class Program:
+    """All that the C text states.
+
+    ``has_state_apart``: variables have a block of their own, since the arena belongs to several programs. ``home``: the
+    RAM that variables go to by themselves.
+    """
+
+    name: str
+    graph: Graph
+    steps: list[Step]
+    plan: MemoryPlan
+    constants: list[ConstArray] = field(default_factory=list[ConstArray])
+    has_state_apart: bool = False
+    home: str | None = None
+    _symbols: dict[tuple[str, bytes], str] = field(default_factory=dict[tuple[str, bytes], str])
+
+    def constant(self, data: Array, role: str) -> str:
+        """The symbol of a constant; equal constants are stored once."""
+        key = (data.dtype.name, data.tobytes())
+        if key not in self._symbols:
+            symbol = f"{self.name}_{'w' if role == 'weights' else 't'}{len(self.constants)}"
+            self._symbols[key] = symbol
+            self.constants.append(ConstArray(symbol, data, role))
+        return self._symbols[key]
+
+    def share_constants(self, known: dict[tuple[str, bytes], str]) -> None:
+        """Take the symbols of constants that another program has, and say which this one has."""
+        for key, symbol in self._symbols.items():
+            index = next(i for i, c in enumerate(self.constants) if c.symbol == symbol)
+            self._symbols[key] = known.setdefault(key, symbol)
+            self.constants[index] = replace(self.constants[index], symbol=self._symbols[key])
+
+    def bytes_of(self, role: str) -> int:
+        return sum(c.data.nbytes for c in self.constants if c.role == role)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What ``init`` needs: arena, then state."""
+        return self.plan.arena_bytes + self.plan.state_bytes
+
+    @property
+    def blocks(self) -> list[MemoryBlock]:
+        """The blocks of RAM that ``init`` needs."""
+        plan = self.plan
+        state = 0 if self.has_state_apart else plan.state_bytes
+        blocks = [
+            MemoryBlock(region.memory, region.bytes, state if i == plan.state_region else 0)
+            for i, region in enumerate(plan.regions)
+        ]
+        if self.has_state_apart and plan.state_bytes:
+            blocks.append(MemoryBlock(plan.regions[plan.state_region].memory, 0, plan.state_bytes))
+        return blocks
+
+    @property
+    def memory_parameter(self) -> str:
+        """How a C function takes the address of the block, or those of all blocks."""
+        return "uint8_t *memory" if len(self.blocks) == 1 else "uint8_t *const *memory"
+
+    def address(self, offset: int, memory: str = "memory", suffix: str = "") -> str:
+        """C expression for a byte of the plan; ``memory``: the block's address, or the array of them."""
+        block, at = self._place(offset)
+        return f"{memory}{f'[{block}]' if len(self.blocks) > 1 else ''} + {at}{suffix}"
+
+    def _place(self, offset: int) -> tuple[int, int]:
+        """A byte of the plan (variables follow the arena) as block and byte in it."""
+        regions = self.plan.regions
+        if offset >= self.plan.arena_bytes and self.plan.state_bytes:
+            at = offset - self.plan.arena_bytes
+            if self.has_state_apart:
+                return len(regions), at
+            return self.plan.state_region, regions[self.plan.state_region].bytes + at
+        index = next((i for i, region in enumerate(regions) if offset in region), len(regions) - 1)
+        return index, offset - regions[index].begin
+
+
+def collect_constants(program: Program) -> None:
+    """Give every constant that a call points at its symbol. Raises O002 for an output that is a constant."""
+    for step in program.steps:
+        for value in step.node.operands:
+            if value.is_const and _is_used(step, value):
+                program.constant(value.array, "weights")
+        for call in step.all_calls:
+            for arg in call.args:
+                if isinstance(arg, Const):
+                    program.constant(arg.data, arg.role)
+    for value in program.graph.outputs:
+        if value.is_const:
+            raise ChipfitError(
+                "O002",
+                f"graph output '{value.name}' does not depend on any input",
+                "remove it from the model: its value is always the same",
+            )
+
+
+def _is_used(step: Step, value: Value) -> bool:
+    """Whether a call really points at this operand: kernels that bring re-packed weights do not."""
+    for call in step.all_calls:
+        for arg in call.args:
+            if isinstance(arg, Port) and port_value(step.node, arg) is value:
+                return True
+    return False
