@@ -9,7 +9,7 @@ endif
 # tests run on as many processes as there are cores
 JOBS ?= auto
 
-.PHONY: setup setup-dev demo test lint format mutate bench clean
+.PHONY: setup setup-dev demo test lint format mutate memory bench clean
 
 $(BIN)/chipfit: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,9 @@ format: setup-dev
 
 mutate: setup-dev  ## put bugs into the C kernels and see the tests catch each
 	$(BIN)/python tests/mutate.py
+
+memory: setup-dev  ## arena, scratch and state of real models: the table in docs/memory.md
+	$(BIN)/python benchmarks/memory.py
 
 bench: setup-dev  ## instructions, flash, RAM and stack of the benchmark models
 	$(BIN)/python benchmarks/run.py

@@ -163,7 +163,7 @@ def test_gcc_of_the_user(optimize: Any, model: chipfit.Model, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("optimize", ["balanced", "size", "speed"])
-@pytest.mark.parametrize("board", [CHIP, "raspberry-pi-pico", "esp32-c3"])
+@pytest.mark.parametrize("board", [CHIP, "nucleo-f103rb", "raspberry-pi-pico", "esp32-c3"])
 def test_every_goal_gives_the_same_bytes(optimize: Any, board: str, model: chipfit.Model, tmp_path: Path) -> None:
     x = pictures(model, 3)
     expected = model.run_samples([(p[np.newaxis],) for p in x])[0]

@@ -15,7 +15,7 @@ from chipfit import build
 from chipfit.codegen.project import MANIFEST, read_manifest, staged_folder
 from chipfit.demo import model_path
 
-FILES = {"model.h", "model.c", "weights.h", "weights.c", "host.c", "chipfit", "chipfit.json"}
+FILES = {"model.h", "model.c", "weights.h", "weights.c", "host.c", "chipfit", "chipfit.json", "memory.json"}
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_working_folder_is_filled_in_place(tmp_path: Path, monkeypatch: pytest.M
         ("{", "not a compiled model"),
         ("[]", "version None"),
         ('{"version": 99}', "version 99"),
-        ('{"version": 1, "name": "x"}', "lacks board, target, core"),
+        ('{"version": 2, "name": "x"}', "lacks entry, board, target, core"),
     ],
 )
 def test_manifest_that_cannot_be_used(text: str | None, words: str, tmp_path: Path) -> None:

@@ -12,12 +12,15 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chipfit.bundle import compile_models
     from chipfit.errors import ChipfitError
     from chipfit.firmware import Firmware
+    from chipfit.firmware_set import FirmwareSet
     from chipfit.graph import Graph
     from chipfit.interpreter import Interpreter
     from chipfit.model import Model, load
     from chipfit.report.data import CompileReport, RunReport, VerifyReport
+    from chipfit.streaming import stream
     from chipfit.targets import Board, Core, board_names, load_board
     from chipfit.verification import verify
 
@@ -33,14 +36,17 @@ _HOMES = {
     "CompileReport": "chipfit.report.data",
     "Core": "chipfit.targets",
     "Firmware": "chipfit.firmware",
+    "FirmwareSet": "chipfit.firmware_set",
     "Graph": "chipfit.graph",
     "Interpreter": "chipfit.interpreter",
     "Model": "chipfit.model",
     "RunReport": "chipfit.report.data",
     "VerifyReport": "chipfit.report.data",
     "board_names": "chipfit.targets",
+    "compile_models": "chipfit.bundle",
     "load": "chipfit.model",
     "load_board": "chipfit.targets",
+    "stream": "chipfit.streaming",
     "verify": "chipfit.verification",
 }
 
@@ -50,6 +56,7 @@ __all__ = [
     "CompileReport",
     "Core",
     "Firmware",
+    "FirmwareSet",
     "Graph",
     "Interpreter",
     "Model",
@@ -57,8 +64,10 @@ __all__ = [
     "VerifyReport",
     "__version__",
     "board_names",
+    "compile_models",
     "load",
     "load_board",
+    "stream",
     "verify",
 ]
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from chipfit.build import Goal
+from chipfit.build import Aim
 from chipfit.errors import ChipfitError
 from chipfit.firmware import Firmware
 from chipfit.model import Model
@@ -127,7 +127,7 @@ def bench(
     *,
     samples: int = 1,
     seed: int = 0,
-    optimize: Goal = "balanced",
+    optimize: Aim = "balanced",
     progress: Callable[[str], None] | None = None,
 ) -> BenchReport:
     """Compile every model for every board, run it over random inputs, and hold the outputs against the reference.

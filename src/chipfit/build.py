@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from chipfit.codegen import Program, lower, source_files, staged_folder, write_files
+from chipfit.codegen import Goal, Program, entry_function, lower, source_files, staged_folder, write_files
 from chipfit.codegen.project import MANIFEST_VERSION
-from chipfit.emulate import Elf, build_elf, build_host_library
+from chipfit.emulate import Elf, build_elf, build_host_library, used_bytes
 from chipfit.errors import ChipfitError
-from chipfit.firmware import ELF_NAME, Firmware, board_to_json
+from chipfit.firmware import ELF_NAME, MEMORY_NAME, Firmware, board_to_json
 from chipfit.graph import Graph
+from chipfit.memories import (
+    Places,
+    check_memory,
+    check_places,
+    parse_places,
+    rooms_for,
+    send_constants,
+    weight_flash,
+)
 from chipfit.ops import op_of
-from chipfit.report.data import CompileReport, Flash, LayerInfo, Ram, TensorInfo
+from chipfit.plan import describe
+from chipfit.report.data import CompileReport, Flash, LayerInfo, MemoryUse, Ram, TensorInfo
+from chipfit.report.info import MemoryReport
 from chipfit.targets import Board, load_board
 
 STACK_BYTES = 4096
@@ -21,11 +35,16 @@ STACK_BYTES = 4096
 
 LIBRARY_NAME = "model.so"
 
-Goal = Literal["balanced", "speed", "size"]
-GOALS: tuple[Goal, ...] = get_args(Goal)
+Aim = Literal["balanced", "speed", "size", "ram"]
+AIMS: tuple[Aim, ...] = get_args(Aim)
 
-CODE_ROOM = 64 * 1024
-"""Bytes of flash that are kept for code and tables when weights widen."""
+_GOALS: dict[Aim, Goal] = {
+    "balanced": Goal(),
+    "speed": Goal(slower=1.0),
+    "size": Goal(),
+    "ram": Goal(slower=1.35, squeeze=1.2, rows=True),
+}
+"""What each aim asks of memory."""
 
 
 def compile_graph(
@@ -37,30 +56,46 @@ def compile_graph(
     stack_bytes: int = STACK_BYTES,
     force: bool = False,
     passes: tuple[str, ...] = (),
-    optimize: Goal = "balanced",
+    optimize: Aim = "balanced",
+    preserve_input: bool = False,
+    input_rows: bool = False,
+    place: Sequence[str] = (),
 ) -> Firmware:
     """Compile a graph for a board into ``folder`` (default: ``<graph>-<board>``), whole or not at all.
 
     ``optimize``: ``balanced`` keeps one byte per weight; ``speed`` spends the board's free flash on wider weights
-    where they buy most; ``size`` lets layers share the bodies of their kernels.
-    ``cc``: the command of the user's own compiler; None: the one that came with chipfit. ``passes``: for the report.
+    where they buy most; ``size`` lets layers share the bodies of their kernels; ``ram`` runs layers row by row and
+    takes kernels with little scratch, for the least memory. ``preserve_input``: inputs keep their bytes.
+    ``input_rows``: the application hands the image over row by row (see the functions in ``model.h``).
+    ``place``: ``NAME=MEMORY`` sends what belongs to a layer or tensor, ``arena``, ``state`` or ``weights`` to a memory
+    of the board. ``cc``: the command of the user's own compiler; None: the one that came with chipfit. ``passes``: for
+    the report.
     Raises ChipfitError M001 if it does not fit the board, P001 if the folder is not chipfit's, O002 for a layer
-    without a kernel.
+    without a kernel, U001 for what cannot be placed.
     """
     started = time.perf_counter()
     target = load_board(board) if isinstance(board, str) else board
-    if optimize not in GOALS:
-        raise ChipfitError("U001", f"'{optimize}' is no goal", f"one of {', '.join(GOALS)}")
-    weight_flash = _weight_flash(target) if optimize == "speed" else None
-    program = lower(graph, target.core.features, weight_flash=weight_flash, shared=optimize == "size")
-    _check_memory(program, target, stack_bytes)
+    places = parse_places(place)
+    check_places(places, [graph], target)
+    program = lower_for(
+        graph,
+        target,
+        optimize,
+        preserve_input=preserve_input,
+        input_rows=input_rows,
+        stack_bytes=stack_bytes,
+        places=places,
+    )
+    send_constants([program], target, places)
+    check_memory([program], target, stack_bytes)
     path = folder or Path(f"{program.name}-{target.name}")
     files = source_files(program, "host" if target.is_host else "main")
-    manifest = _manifest(program, target)
+    manifest = {**target_manifest(target), **model_manifest(program)}
     with staged_folder(path, force=force) as staging:
         write_files(staging, files, manifest)
-        elf = _compile(staging, files, target, cc, stack_bytes, manifest, optimize)
-        ram, flash = _ram(program, target, elf, stack_bytes), _flash(program, target, elf)
+        elf = compile_sources(staging, files, target, cc, stack_bytes, manifest, optimize)
+        ram = whole_ram(planned_ram(program), target, elf, stack_bytes)
+        flash = flash_of(program.bytes_of("weights"), target, elf)
         report = CompileReport(
             model=program.name,
             board=target.name,
@@ -68,8 +103,8 @@ def compile_graph(
             folder=str(path),
             inputs=tuple(TensorInfo.of(v) for v in graph.inputs),
             outputs=tuple(TensorInfo.of(v) for v in graph.outputs),
-            layers=tuple(_layers(program)),
-            macs=sum(layer.macs for layer in _layers(program)),
+            layers=layers_of(program),
+            macs=sum(layer.macs for layer in layers_of(program)),
             flash=flash,
             ram=ram,
             passes=passes,
@@ -77,48 +112,52 @@ def compile_graph(
             input_preserved=program.plan.input_preserved,
             seconds=time.perf_counter() - started,
             compiler=cc or "zig cc",
+            memories=memory_use(target, elf),
         )
         manifest["report"] = report.to_json()
-        write_files(staging, {}, manifest)
+        plan = describe(program.plan)
+        memory = MemoryReport(program.name, target.name, optimize, preserve_input, input_rows, plan)
+        write_files(staging, {MEMORY_NAME: json.dumps(memory.to_json()) + "\n"}, manifest)
     return Firmware(path, manifest)
 
 
-def _check_memory(program: Program, board: Board, stack_bytes: int) -> None:
-    """Raise M001 before anything is compiled if the plan alone is larger than the board's memories."""
-    if board.is_host:
-        return
-    weights = program.bytes_of("weights") + program.bytes_of("table")
-    needs = (
-        ("RAM", program.memory_bytes + stack_bytes, board.ram.size, "arena, state and stack"),
-        ("flash", weights, board.flash.size, "constants alone"),
-    )
-    problems = [
-        f"{kind} {need / 1024:,.1f} KiB of {size / 1024:,.1f} KiB ({need - size:,} B too many; {what})"
-        for kind, need, size, what in needs
-        if need > size
-    ]
-    if problems:
-        raise ChipfitError(
-            "M001",
-            f"{program.name} does not fit {board.name}: {'; '.join(problems)}",
-            f"most RAM is needed {program.plan.peak_step}; "
-            "choose a board with more memory, a smaller input or a smaller model",
-        )
+def lower_for(
+    graph: Graph,
+    board: Board,
+    optimize: Aim = "balanced",
+    *,
+    preserve_input: bool = False,
+    input_rows: bool = False,
+    stack_bytes: int = STACK_BYTES,
+    places: Places = (),
+    name: str | None = None,
+    taken: Mapping[str, int] | None = None,
+    models: int = 1,
+) -> Program:
+    """Kernels and memory of a graph on a board, as :func:`compile_graph` chooses them; nothing is compiled.
+
+    ``name``: how its C names begin, if not with its own. ``taken``: bytes of each RAM that are in use already;
+    ``models``: how many share the flash.
+    Raises ChipfitError U001 for another aim, O002 for a layer without a kernel or an input that cannot come by rows.
+    """
+    if optimize not in AIMS:
+        raise ChipfitError("U001", f"'{optimize}' is no goal", f"one of {', '.join(AIMS)}")
+    weights = weight_flash(board) // models if optimize == "speed" else None
+    rooms = rooms_for(board, stack_bytes, places, taken)
+    memory = replace(_GOALS[optimize], preserve_input=preserve_input, by_rows=input_rows, rooms=rooms)
+    program = lower(graph, board.core.features, name, weight_flash=weights, shared=optimize == "size", goal=memory)
+    program.home = board.ram.name
+    return program
 
 
-def _weight_flash(board: Board) -> int:
-    """Flash for all weights when speed is the goal: what the board has, less room for code and tables."""
-    return (1 << 40) if board.is_host else board.flash.size - min(CODE_ROOM, board.flash.size // 4)
-
-
-def _compile(
+def compile_sources(
     folder: Path,
     files: dict[str, str],
     board: Board,
     cc: str | None,
     stack_bytes: int,
     manifest: dict[str, Any],
-    optimize: Goal,
+    optimize: Aim,
 ) -> Elf | None:
     sources = [folder / name for name in files if name.endswith(".c")]
     if board.is_host:
@@ -137,25 +176,34 @@ def _compile(
     )
 
 
-def _manifest(program: Program, board: Board) -> dict[str, Any]:
+def target_manifest(board: Board) -> dict[str, Any]:
+    """What a compiled folder keeps of its board."""
     return {
         "version": MANIFEST_VERSION,
-        "name": program.name,
         "board": board.name,
         "target": board_to_json(board),
         "core": board.core.name,
         "arch": board.core.arch,
+    }
+
+
+def model_manifest(program: Program) -> dict[str, Any]:
+    """What a compiled folder keeps of a model."""
+    return {
+        "name": program.name,
+        "entry": entry_function(program),
         "inputs": [vars(TensorInfo.of(v)) for v in program.graph.inputs],
         "outputs": [vars(TensorInfo.of(v)) for v in program.graph.outputs],
         "layers": [
             {"function": i.function, "name": i.name, "op": i.op, "kernel": i.kernel, "macs": i.macs}
-            for i in _layers(program)
+            for i in layers_of(program)
         ],
     }
 
 
-def _layers(program: Program) -> list[LayerInfo]:
-    return [
+def layers_of(program: Program) -> tuple[LayerInfo, ...]:
+    """The layers of a program for its report."""
+    return tuple(
         LayerInfo(
             function=step.function,
             name=step.node.name,
@@ -166,24 +214,65 @@ def _layers(program: Program) -> list[LayerInfo]:
             rejected=step.choice.rejected,
         )
         for step in program.steps
-    ]
+    )
 
 
-def _flash(program: Program, board: Board, elf: Elf | None) -> Flash:
-    weights = program.bytes_of("weights")
+def flash_of(weights: int, board: Board, elf: Elf | None) -> Flash:
+    """Flash of a program with so many bytes of weights."""
     if elf is None:
         return Flash(code=None, weights=weights, tables=None, total=None, available=None)
     sizes = elf.sizes()
-    total = sizes.code + sizes.rodata + sizes.data
-    return Flash(sizes.code, weights, total - sizes.code - weights, total, board.flash.size)
+    total = sizes.code + sizes.rodata + sizes.data + _elsewhere(board, elf, "flash")
+    tables = total - sizes.code - weights
+    return Flash(sizes.code, weights, tables, total, _available(board, elf, "flash"))
 
 
-def _ram(program: Program, board: Board, elf: Elf | None, stack_bytes: int) -> Ram:
+def planned_ram(program: Program) -> Ram:
+    """RAM of a model as far as its plan tells."""
     plan = program.plan
-    arena, bound, scratch, state = plan.arena_bytes, plan.lower_bound, plan.scratch_bytes, plan.state_bytes
+    return Ram(
+        arena=plan.arena_bytes,
+        lower_bound=plan.lower_bound,
+        scratch=plan.scratch_bytes,
+        state=plan.state_bytes,
+        statics=None,
+        stack=None,
+        total=None,
+        available=None,
+        peak=plan.peak_step,
+        why=plan.why,
+        unshared=plan.plain_bound,
+    )
+
+
+def whole_ram(planned: Ram, board: Board, elf: Elf | None, stack_bytes: int) -> Ram:
+    """The same of the program around it."""
     if elf is None:
-        return Ram(arena, bound, scratch, state, None, None, None, None, plan.peak_step, plan.why)
-    variables = elf.sizes().data + elf.sizes().bss
-    total = variables + stack_bytes
-    statics = variables - program.memory_bytes
-    return Ram(arena, bound, scratch, state, statics, stack_bytes, total, board.ram.size, plan.peak_step, plan.why)
+        return planned
+    variables = elf.sizes().data + elf.sizes().bss + _elsewhere(board, elf, "ram")
+    return replace(
+        planned,
+        statics=variables - planned.arena - planned.state,
+        stack=stack_bytes,
+        total=variables + stack_bytes,
+        available=_available(board, elf, "ram"),
+    )
+
+
+def memory_use(board: Board, elf: Elf | None) -> tuple[MemoryUse, ...]:
+    """What lies in each memory of a board that has several of a kind."""
+    if elf is None or len(board.memories) == 2:
+        return ()
+    return tuple(MemoryUse(m.name, m.kind, used_bytes(elf, board, m), m.size, m.setup) for m in board.memories)
+
+
+def _elsewhere(board: Board, elf: Elf, kind: str) -> int:
+    """Bytes in memories of a kind other than the first one."""
+    first = (board.flash, board.ram)
+    return sum(used_bytes(elf, board, m) for m in board.memories if m.kind == kind and m not in first)
+
+
+def _available(board: Board, elf: Elf, kind: str) -> int:
+    """Bytes of all memories of a kind, without those that need to be set up and are not used."""
+    memories = [m for m in board.memories if m.kind == kind]
+    return sum(m.size for m in memories if m.setup is None or used_bytes(elf, board, m))

@@ -82,7 +82,7 @@ def board_info(board: Board) -> BoardInfo:
         bits=core.bits,
         features=tuple(sorted(core.features)),
         clock_hz=board.clock_hz or None,
-        memories=tuple(MemoryInfo(m.name, m.kind, m.origin, m.size, m.wait_states) for m in _memories(board)),
+        memories=tuple(MemoryInfo(m.name, m.kind, m.origin, m.size, m.wait_states, m.setup) for m in _memories(board)),
         run_ma=power.run_ma if power else None,
         volt=power.volt if power else None,
         frameworks=tuple(sorted(board.frameworks)),

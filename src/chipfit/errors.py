@@ -117,6 +117,34 @@ CODES: dict[str, ErrorCode] = {
     ),
     "P002": ErrorCode("not a compiled model", "The folder holds no chipfit.json, or one of another version."),
     "P003": ErrorCode("cannot write the output", "The file or folder cannot be written: see the reason that is named."),
+    # Q: quantization
+    "Q001": ErrorCode(
+        "no samples to calibrate with",
+        "Ranges of activations are found by running the float model on typical inputs. About 100 are enough.",
+    ),
+    "Q002": ErrorCode(
+        "samples that cannot be used",
+        "Samples must be finite numbers in the form that the model was trained on; pictures must be readable, and the "
+        "model's input must be one.",
+    ),
+    "Q003": ErrorCode(
+        "bad recipe",
+        "A recipe is a mode with options, then rules for layers by name pattern: see docs/quantization.md.",
+    ),
+    "Q004": ErrorCode(
+        "the model cannot be quantized",
+        "Quantization starts from float32 weights. Every operator that has no integer form is listed.",
+    ),
+    # S: streaming
+    "S001": ErrorCode(
+        "the model cannot be streamed",
+        "A window that moves on by a few frames can only be followed by layers that treat all frames alike. Every "
+        "layer that does not is listed with the reason: see docs/streaming.md.",
+    ),
+    "S002": ErrorCode(
+        "streaming would save nothing",
+        "The first layer that computes needs the whole window: a stateful model would only keep the last frames.",
+    ),
     # T: tools
     "T001": ErrorCode("a tool is missing", "A program that this step needs is not installed."),
     "T002": ErrorCode(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +18,14 @@ from chipfit.emulate import HostLibrary, MachineResult, estimate_cycles, how_est
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array
 from chipfit.report.data import MEASURED, CompileReport, LayerRun, RunReport, TensorInfo
+from chipfit.report.info import MemoryReport
 from chipfit.samples import SampleLike, as_samples
 from chipfit.targets import Board, Memory, Power, load_core
 
 ELF_NAME = "firmware.elf"
+MEMORY_NAME = "memory.json"
+"""The memory map, as ``chipfit memory --json`` prints it."""
+
 DEFAULT_LIMIT = 20_000_000_000
 """Instructions after which an emulated run is stopped."""
 
@@ -62,6 +67,14 @@ class Firmware:
         except (KeyError, TypeError, ValueError) as error:
             raise ChipfitError("P002", f"{self.folder} has no report of its compilation", "compile it again") from error
 
+    @property
+    def memory(self) -> MemoryReport:
+        """Where everything lies in RAM. Raises ChipfitError P002 if the folder does not tell."""
+        try:
+            return MemoryReport.from_json(json.loads((self.folder / MEMORY_NAME).read_text(encoding="utf-8")))
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ChipfitError("P002", f"{self.folder} has no memory map", "compile it again") from error
+
     def run(
         self,
         samples: SampleLike,
@@ -83,46 +96,44 @@ class Firmware:
         return self._chip_report(stdin, count, started, max_instructions, progress)
 
     def _host_report(self, stdin: bytes, samples: int, started: float) -> RunReport:
-        raw = run_on_host(self.folder / self.manifest["library"], stdin, samples, self._output_bytes())
-        return self._report(raw, samples, started, "shared library returned", "measured (host)")
+        raw = run_on_host(self.folder / self.manifest["library"], stdin, samples, self.output_bytes)
+        return self.report_of(raw, samples, started, "shared library returned", "measured (host)")
 
     def _chip_report(
         self, stdin: bytes, samples: int, started: float, limit: int, progress: Callable[[int], None] | None
     ) -> RunReport:
-        functions = [layer["function"] for layer in self.manifest["layers"]]
-        entry = f"{self.name}_run"
-        board = _board_of_json(self.manifest["target"])
+        board = board_of_json(self.manifest["target"])
         result = run_elf(
             self.folder / ELF_NAME,
             board,
             stdin=stdin,
-            marks=[entry, *functions, RUN_END],
+            marks=[*self.marks, RUN_END],
             max_instructions=limit,
             progress=progress,
-            stack_from=entry,
+            stack_from=self.manifest["entry"],
         )
-        expected = proof_line(self.name, samples, zlib.crc32(result.output))
-        lines = result.console.strip().splitlines()
-        proof = lines[-1] if lines else ""
-        if result.exit_code != 0 or proof != expected:
-            raise ChipfitError(
-                "E005",
-                f"the program ended with exit code {result.exit_code} and '{proof}', expected '{expected}'",
-                "this is a bug of chipfit: please report it with the model",
-            )
-        report = self._report(result.output, samples, started, proof, MEASURED, result)
-        return _with_cycles(report, self.manifest["layers"], result, board)
+        proof = proof_line(self.name, samples, zlib.crc32(result.output))
+        check_proof(result, [proof])
+        report = self.report_of(result.output, samples, started, proof, MEASURED, result)
+        return replace(self.with_cycles(report, result, board), stack_bytes=result.stack_bytes)
 
-    def _report(
+    @property
+    def marks(self) -> list[str]:
+        """The functions whose instructions are those of the model."""
+        return [self.manifest["entry"], *(layer["function"] for layer in self.manifest["layers"])]
+
+    def report_of(
         self, raw: bytes, samples: int, started: float, proof: str, how: str, result: MachineResult | None = None
     ) -> RunReport:
-        counts = {m.name: m for m in result.marks} if result else {}
+        """The report of a run over ``samples`` that put out ``raw``; ``stack_bytes`` is left open."""
+        own = set(self.marks)
+        counts = {m.name: m for m in result.marks if m.name in own} if result else {}
         runs = max(samples, 1)
         layers = tuple(
             LayerRun(d["name"], d["op"], d["kernel"], _per_run(counts.get(d["function"]), runs), d["macs"])
             for d in self.manifest["layers"]
         )
-        total = sum(m.instructions for m in counts.values() if m.name != RUN_END) // runs if result else None
+        total = sum(m.instructions for m in counts.values()) // runs if result else None
         return RunReport(
             model=self.name,
             board=self.board,
@@ -130,7 +141,7 @@ class Firmware:
             samples=samples,
             instructions=total,
             macs=sum(layer.macs for layer in layers),
-            stack_bytes=result.stack_bytes if result else None,
+            stack_bytes=None,
             layers=layers,
             seconds=time.perf_counter() - started,
             proof=proof,
@@ -139,20 +150,37 @@ class Firmware:
             outputs=_split(raw, self.outputs, samples),
         )
 
-    def _output_bytes(self) -> int:
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of all outputs of one sample."""
         return sum(int(np.prod(o.shape)) * np.dtype(o.dtype).itemsize for o in self.outputs)
+
+    def with_cycles(self, report: RunReport, result: MachineResult, board: Board) -> RunReport:
+        """The report with what the cycle model says of the run."""
+        return _with_cycles(report, self.manifest["layers"], set(self.marks), result, board)
+
+
+def check_proof(result: MachineResult, expected: Sequence[str]) -> None:
+    """Raise ChipfitError E005 unless a run ended well and its last lines are these."""
+    lines = result.console.strip().splitlines()[-len(expected) :]
+    if result.exit_code != 0 or lines != list(expected):
+        raise ChipfitError(
+            "E005",
+            f"the program ended with exit code {result.exit_code} and '{' '.join(lines)}', "
+            f"expected '{' '.join(expected)}'",
+            "this is a bug of chipfit: please report it with the model",
+        )
 
 
 def _with_cycles(
-    report: RunReport, layers: Sequence[Mapping[str, Any]], result: MachineResult, board: Board
+    report: RunReport, layers: Sequence[Mapping[str, Any]], marks: set[str], result: MachineResult, board: Board
 ) -> RunReport:
-    """The report with what the cycle model says of the run."""
     estimate = estimate_cycles(result, board)
     if estimate is None:
         return report
     runs = max(report.samples, 1)
     by_mark = {mark.name: cycles for mark, cycles in zip(result.marks, estimate, strict=True)}
-    total = sum(cycles for name, cycles in by_mark.items() if name != RUN_END) // runs
+    total = sum(cycles for name, cycles in by_mark.items() if name in marks) // runs
     seconds = total / board.clock_hz
     power = board.power
     return replace(
@@ -164,7 +192,7 @@ def _with_cycles(
         cycles=total,
         milliseconds=seconds * 1e3,
         energy_mj=power.run_ma * power.volt * seconds if power else None,
-        cycles_how=how_estimated(board),
+        cycles_how=how_estimated(board, result.elf),
     )
 
 
@@ -191,7 +219,7 @@ def board_to_json(board: Board) -> dict[str, Any]:
     }
 
 
-def _board_of_json(data: Mapping[str, Any]) -> Board:
+def board_of_json(data: Mapping[str, Any]) -> Board:
     memories = tuple(Memory(**memory) for memory in data["memories"])
     power = Power(**data["power"]) if data["power"] else None
     return Board(data["name"], data["title"], load_core(data["core"]), data["clock_hz"], memories, power)

@@ -1,14 +1,19 @@
-"""What a model needs, before it is compiled for anything."""
+"""What a model needs, before it is compiled."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from chipfit.build import Aim, lower_for
 from chipfit.codegen import lower
 from chipfit.errors import ChipfitError
 from chipfit.graph import Node, Value
 from chipfit.model import Model
 from chipfit.ops import op_of
-from chipfit.plan import MemoryPlan
-from chipfit.report.info import ArenaSummary, InspectReport, LayerSummary
+from chipfit.plan import MemoryPlan, PlanInfo, describe
+from chipfit.report.info import Alternative, ArenaSummary, InspectReport, LayerSummary, MemoryReport, options_of
+from chipfit.targets import Board, load_board
 
 
 def inspect_model(model: Model) -> InspectReport:
@@ -35,6 +40,66 @@ def inspect_model(model: Model) -> InspectReport:
 def memory_plan(model: Model) -> MemoryPlan:
     """The plan of the arena with the kernels that every core can run. Raises ChipfitError O002 where one is missing."""
     return lower(model.graph, frozenset()).plan
+
+
+def memory_report(
+    model: Model,
+    board: str | Board = "host",
+    *,
+    optimize: Aim = "balanced",
+    preserve_input: bool = False,
+    input_rows: bool = False,
+    alternatives: bool = True,
+) -> MemoryReport:
+    """Where everything lies in the RAM of a board, if the model is compiled with these options (see
+    :func:`chipfit.build.compile_graph`).
+
+    ``alternatives``: also plan with other options, and report those that need less. Raises ChipfitError B001 and B002
+    for the board, O002 for a layer without a kernel or an input that cannot come by rows.
+    """
+    target = load_board(board) if isinstance(board, str) else board
+    asked = _Asked(optimize, preserve_input, input_rows)
+    plan = asked.plan(model, target)
+    others = tuple(_alternatives(model, target, asked, plan)) if alternatives else ()
+    return MemoryReport(model.name, target.name, optimize, preserve_input, input_rows, plan, others)
+
+
+class _Asked(NamedTuple):
+    """Options of a plan."""
+
+    optimize: Aim
+    preserve_input: bool
+    input_rows: bool
+
+    def plan(self, model: Model, board: Board) -> PlanInfo:
+        program = lower_for(
+            model.graph, board, self.optimize, preserve_input=self.preserve_input, input_rows=self.input_rows
+        )
+        return describe(program.plan)
+
+
+def _alternatives(model: Model, board: Board, asked: _Asked, plan: PlanInfo) -> Iterator[Alternative]:
+    """Other options that need less, each by a plan of its own; and what no option gives."""
+    others: list[tuple[str, _Asked]] = []
+    if asked.preserve_input:
+        others.append(("the input overwritten", asked._replace(preserve_input=False)))
+    if asked.optimize != "ram":
+        others.append(("layers row by row", asked._replace(optimize="ram")))
+    if not asked.input_rows:
+        others.append(("the input row by row, too", asked._replace(optimize="ram", input_rows=True)))
+    best = plan.arena
+    for text, other in others:  # each asks for more than those before it: it must need less than they do
+        try:
+            arena = other.plan(model, board).arena
+        except ChipfitError as error:
+            if error.code != "O002":  # an input that is no image cannot come by rows
+                raise
+            continue
+        if arena < best:
+            best = arena
+            yield Alternative(text, arena, options_of(*other))
+    if plan.scratch:
+        yield Alternative("kernels without scratch, if there were any", plan.arena - plan.scratch)
 
 
 def _arena(model: Model) -> tuple[ArenaSummary | None, str | None]:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chipfit.build import STACK_BYTES, Goal, compile_graph
+from chipfit.build import STACK_BYTES, Aim, compile_graph
 from chipfit.firmware import Firmware
 from chipfit.graph import Array, Graph, Value
 from chipfit.importers import load_graph, read_file
 from chipfit.interpret import evaluate, initial_state
 from chipfit.ops import op_of
-from chipfit.passes import PIPELINE
+from chipfit.passes import PIPELINE, integer_io
 from chipfit.report.data import TensorInfo, VerifyReport
+from chipfit.report.info import MemoryReport
 from chipfit.samples import SampleLike, Samples, as_samples, random_samples
 from chipfit.targets import Board
 
@@ -73,6 +74,15 @@ class Model:
         converting = ("quantize", "dequantize", "cast")
         return (v for n in self.graph.nodes if n.op.name not in converting for v in n.outputs)
 
+    def with_integer_io(self) -> Model:
+        """The same model without the conversions at its ends: it takes and gives the stored integers.
+
+        Inputs that only a QUANTIZE reads and outputs that a DEQUANTIZE makes; ``source`` is gone, since the file is
+        another model. The model itself if there are none.
+        """
+        graph = integer_io(self.graph)
+        return self if graph is self.graph else Model(graph, (*self.passes, "integer_io: took the conversions away"))
+
     def samples(self, count: int, seed: int = 0) -> list[tuple[Array, ...]]:
         """Seeded random samples over the whole range of the inputs."""
         return random_samples(self.inputs, count, seed)
@@ -95,17 +105,39 @@ class Model:
         cc: str | None = None,
         stack_bytes: int = STACK_BYTES,
         force: bool = False,
-        optimize: Goal = "balanced",
+        optimize: Aim = "balanced",
+        preserve_input: bool = False,
+        input_rows: bool = False,
+        place: Sequence[str] = (),
     ) -> Firmware:
         """Generate C for a board, compile it, and write both to ``folder`` (default: ``<model>-<board>``).
 
-        ``optimize``: ``balanced``, ``speed`` (wider weights within the board's flash) or ``size`` (shared kernels).
+        ``optimize``: ``balanced``, ``speed`` (wider weights within the board's flash), ``size`` (shared kernels) or
+        ``ram`` (the least memory). ``preserve_input``: inputs keep their bytes during a run. ``input_rows``: the
+        application hands the image over row by row. ``place``: ``NAME=MEMORY``, for boards with several memories (see
+        docs/boards.md).
         Raises ChipfitError M001 if it does not fit the board, P001 if the folder is not chipfit's.
         """
         path = Path(folder) if folder is not None else None
         return compile_graph(
-            self.graph, board, path, cc=cc, stack_bytes=stack_bytes, force=force, passes=self.passes, optimize=optimize
+            self.graph,
+            board,
+            path,
+            cc=cc,
+            stack_bytes=stack_bytes,
+            force=force,
+            passes=self.passes,
+            optimize=optimize,
+            preserve_input=preserve_input,
+            input_rows=input_rows,
+            place=place,
         )
+
+    def memory(self, board: str | Board = "host", **options: Any) -> MemoryReport:
+        """Where everything lies in RAM, and what would need less: see :func:`chipfit.inspection.memory_report`."""
+        from chipfit.inspection import memory_report
+
+        return memory_report(self, board, **options)
 
     def verify(self, samples: SampleLike | int = 32, **options: Any) -> VerifyReport:
         """Hold every execution against the reference: see :func:`chipfit.verify`.

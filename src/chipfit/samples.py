@@ -13,7 +13,7 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, TensorType
 from chipfit.ops import random_input
-from chipfit.report.data import RunReport, TensorInfo
+from chipfit.report.data import RunReport, RunSetReport, TensorInfo
 
 Samples = Sequence[tuple[Array, ...]]
 """One tuple per sample, one array per input."""
@@ -124,7 +124,23 @@ def read_samples(path: Path, inputs: Sequence[TensorInfo]) -> list[tuple[Array, 
 
 def save_outputs(path: Path, report: RunReport) -> None:
     """Write the outputs of a run to an ``.npz`` file: one array per output, by name, samples first."""
+    _save(path, {info.name: array for info, array in zip(report.output_info, report.outputs, strict=True)})
+
+
+def save_set_outputs(path: Path, report: RunSetReport) -> None:
+    """The same of several models: the names are those of the model and the output, with a dot between."""
+    _save(
+        path,
+        {
+            f"{model.model}.{info.name}": array
+            for model in report.models
+            for info, array in zip(model.output_info, model.outputs, strict=True)
+        },
+    )
+
+
+def _save(path: Path, arrays: Mapping[str, Array]) -> None:
     with zipfile.ZipFile(path, "w") as archive:  # numpy.savez could not take an output that is named 'file'
-        for info, array in zip(report.output_info, report.outputs, strict=True):
-            with archive.open(f"{info.name}.npy", "w", force_zip64=True) as stream:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
                 np.lib.format.write_array(stream, array, allow_pickle=False)

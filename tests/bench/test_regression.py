@@ -9,10 +9,11 @@ import pytest
 
 import chipfit
 from chipfit.bench import BenchReport, BenchRow, bench, changes, compiler_name, failures
-from chipfit.build import GOALS
+from chipfit.build import AIMS
 from chipfit.demo import model_path
 
-RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results.json"
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results.json"
 COMMITTED = BenchReport.from_json(json.loads(RESULTS.read_text(encoding="utf-8")))
 DEMO = model_path("int8").stem
 
@@ -23,7 +24,7 @@ def measure_again(model: Path, rows: list[BenchRow]) -> None:
         pytest.skip(f"results.json is of {COMMITTED.compiler}, here is {compiler_name()}: `make bench` measures anew")
     loaded = chipfit.load(model)
     measured: list[BenchRow] = []
-    for goal in GOALS:
+    for goal in AIMS:
         boards = [row.board for row in rows if row.optimize == goal]
         measured += bench([loaded], boards, samples=rows[0].samples, optimize=goal).rows
     report = BenchReport(tuple(measured), compiler_name())
@@ -52,3 +53,9 @@ def test_real_models(models_dir: Path, name: str) -> None:
 def test_every_committed_row_is_exact() -> None:
     assert COMMITTED.passed
     assert all(row.identical for row in COMMITTED.rows if row.problem is None)
+
+
+def test_the_development_set_up_has_that_compiler() -> None:
+    """Else every comparison above would be skipped."""
+    version = COMMITTED.compiler.removeprefix("zig cc ")
+    assert f'"ziglang=={version}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from chipfit.plan.describe import BlockInfo, LiveInfo, OverlayInfo, PlanInfo, RegionInfo, StepInfo, VariableInfo
+from chipfit.quantization import Figures, QuantizationReport, TensorFigures
 from chipfit.report.data import (
     Comparison,
     CompileReport,
@@ -16,6 +18,7 @@ from chipfit.report.data import (
     VerifyReport,
 )
 from chipfit.report.info import (
+    Alternative,
     ArenaSummary,
     BoardInfo,
     BoardReport,
@@ -25,7 +28,9 @@ from chipfit.report.info import (
     InspectReport,
     LayerSummary,
     MemoryInfo,
+    MemoryReport,
 )
+from chipfit.streaming.report import StreamLayer, StreamReport
 
 LONG = "MobilenetV1/MobilenetV1/Conv2d_1_depthwise/Relu6;MobilenetV1/MobilenetV1/Conv2d_1_depthwise/BatchNorm/Fused"
 EVIL = "[bold red]\x1b[31m\n\u202e\t\ud800 名前"
@@ -110,6 +115,86 @@ VERIFY = VerifyReport(
 )
 
 VERIFY_FLOAT = VerifyReport("kws", 1, 1e-5, (Comparison("LiteRT", False, True, 3.2e-7),))
+
+STREAM = StreamReport(
+    model="wake",
+    streamed="wake_stream",
+    input=TensorInfo("image", (1, 3, 1, 40), "int8", 0.0078125, -1),
+    outputs=(SCORES,),
+    axis=1,
+    window=30,
+    step=3,
+    warm_up=9,
+    layers=(
+        StreamLayer(LONG, "depthwise_conv2d", "int8[1,28,1,40]", "int8[1,3,1,40]", 80, 3_360, 360),
+        StreamLayer(EVIL, "mean", "int8[1,12]", "int8[1,12]", 1_092, 0, 0),
+    ),
+    states=2,
+    state_bytes=1_172,
+    window_macs=3_360,
+    macs=360,
+)
+
+QUANTIZE = QuantizationReport(
+    model="kws",
+    recipe="int8 input=uint8",
+    inputs=(TensorInfo("image", (1, 8, 8, 3), "uint8", 0.0078125, 127),),
+    outputs=(SCORES,),
+    calibrated=100,
+    tested=1,
+    how="measured (C on the host)",
+    result=Figures("int8 input=uint8", 22.46, 0.8975, 24.1),
+    contributions=(
+        Figures("int8 input=uint8 -equalize -reconstruct -bias -match -pool", 11.7, 0.685, 4.0),
+        Figures("int8 input=uint8", 22.46, 0.8975, 24.1),
+    ),
+    tensors=(
+        TensorFigures(LONG, "depthwise_conv2d", 21.04),
+        TensorFigures(EVIL, "mean", None),
+        TensorFigures("y", "softmax", -3.2),
+    ),
+    notes=("channels equalized: 3, in layers: 1", f"'{EVIL}' is 0 for all samples: its range has no width"),
+)
+
+MEMORY = MemoryReport(
+    model="kws",
+    board="nucleo-l4r5zi",
+    optimize="balanced",
+    preserve_input=True,
+    input_rows=False,
+    plan=PlanInfo(
+        arena=10_240,
+        lower_bound=9_984,
+        plain_bound=24_576,
+        scratch=1_024,
+        state=512,
+        busiest=1,
+        input_preserved=True,
+        steps=(
+            StepInfo("depthwise_conv2d", LONG, 1, 8_192, True, 2, (LiveInfo(1, ((0, 0, 9), (1, 0, 4_096))),)),
+            StepInfo("add", EVIL, 12, 9_984, False, 400, (LiveInfo(2, ((0, 0, 0), (9, 0, 960))),)),
+            StepInfo("softmax", "y", 1, 24, False, 1),
+        ),
+        blocks=(
+            BlockInfo("image", "input", 8_192, 2_048, -1, 3),
+            BlockInfo(LONG, "tensor", 4_096, 4_096, 0, 1, views=(LONG, EVIL)),
+            BlockInfo(EVIL, "rows", 3_584, 960, 1, 1, 3, 25),
+            BlockInfo(LONG, "scratch", 0, 1_024, 1, 1),
+            BlockInfo("y", "tensor", 0, 4_096, 1, 2),
+            BlockInfo("scores", "output", 4_096, 12, 2, 3),
+        ),
+        overlays=(
+            OverlayInfo(0, 0, 1, -4_096, 256, "backward"),
+            *(OverlayInfo(1, i, j, 0, 64, "rows") for i, j in ((1, 2), (1, 3), (1, 4), (1, 5), (3, 4))),
+        ),
+        regions=(RegionInfo("dtcm", 0, 8_192), RegionInfo("ram", 8_192, 2_048)),
+        variables=(VariableInfo("state/one", 0), VariableInfo(EVIL, 128)),
+    ),
+    alternatives=(
+        Alternative("the input overwritten", 8_192, ("--optimize", "balanced")),
+        Alternative("kernels without scratch, if there were any", 9_216),
+    ),
+)
 
 DEMO = DemoReport(
     board="arduino-nano-33-ble",

@@ -8,22 +8,31 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer.main
 from typer.testing import Result
 
 from chipfit.catalog import ops_markdown, ops_report
 from chipfit.cli import app
+from chipfit.exporters.tflite import to_tflite
 from chipfit.importers.tflite.operators import OPERATORS
+from quantize.nets import mobile, pictures
+from streaming.windows import small_net
 
 Call = Callable[..., Result]
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 COMMANDS = {
     "chipfit.inspect": ["inspect", "{model}"],
-    "chipfit.compile": ["compile", "{model}", "-b", "arduino-nano-33-ble", "-o", "{out}"],
+    "chipfit.compile": ["compile", "{model}", "-b", "stm32f746-disco", "-o", "{out}"],
+    "chipfit.compile_set": ["compile", "{model}", "{model}", "-b", "stm32f746-disco", "-o", "{out}"],
     "chipfit.run": ["run", "{folder}"],
+    "chipfit.run_set": ["run", "{set}"],
     "chipfit.verify": ["verify", "{model}", "--random", "1"],
+    "chipfit.memory": ["memory", "{model}", "-b", "nucleo-l4r5zi", "--optimize", "ram"],
+    "chipfit.stream": ["stream", "{window}", "-o", "{out}"],
+    "chipfit.quantize": ["quantize", "{float}", "--data", "{data}", "--explain", "--samples", "8"],
     "chipfit.bench": ["bench", "{model}", "-b", "arduino-nano-33-ble"],
     "chipfit.demo": ["demo"],
     "chipfit.board": ["board", "list"],
@@ -34,8 +43,11 @@ COMMANDS = {
 
 
 def keys(value: Any, path: str = "") -> Iterator[str]:
-    """Paths of all keys as docs/json.md writes them; an empty array says nothing of its objects."""
-    if isinstance(value, dict):
+    """Paths of all keys as docs/json.md writes them; an empty array says nothing of its objects. A report in another
+    one has a section of its own."""
+    if isinstance(value, dict) and "schema" in value and path:
+        yield path
+    elif isinstance(value, dict):
         for name, item in value.items():  # pyright: ignore[reportUnknownVariableType]
             yield from keys(item, f"{path}.{name}" if path else str(name))
     elif isinstance(value, list) and any(isinstance(item, dict) for item in value):  # pyright: ignore[reportUnknownVariableType]
@@ -68,7 +80,23 @@ def test_every_schema_is_documented() -> None:
 def test_documented_keys_are_those_printed(
     schema: str, cli: Call, demo_model: Path, demo_folder: Path, tmp_path: Path
 ) -> None:
-    words = [w.format(model=demo_model, folder=demo_folder, out=tmp_path / "out") for w in COMMANDS[schema]]
+    together = tmp_path / "set"
+    if schema == "chipfit.run_set":
+        assert cli("compile", demo_model, demo_model, "-b", "nucleo-l4r5zi", "-o", together).exit_code == 0
+    window = tmp_path / "window.tflite"
+    window.write_bytes(to_tflite(small_net()))
+    net = mobile(np.random.default_rng(0))
+    (tmp_path / "net.tflite").write_bytes(to_tflite(net))
+    np.save(tmp_path / "net.npy", pictures(np.random.default_rng(1), 10))
+    files = {"float": tmp_path / "net.tflite", "data": tmp_path / "net.npy"}
+    places = files | {
+        "model": demo_model,
+        "folder": demo_folder,
+        "window": window,
+        "out": tmp_path / "out",
+        "set": together,
+    }
+    words = [w.format(**places) for w in COMMANDS[schema]]
     result = cli(*words, "--json")
     assert result.exit_code == 0, result.output
     data = json.loads(result.stdout)

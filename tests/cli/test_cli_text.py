@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -14,7 +15,10 @@ from chipfit.report.text_catalog import board_text, boards_text, code_text, doct
 from chipfit.report.text_compile import compile_text
 from chipfit.report.text_demo import demo_text
 from chipfit.report.text_inspect import inspect_text
+from chipfit.report.text_memory import memory_text
+from chipfit.report.text_quantize import quantize_text
 from chipfit.report.text_run import run_text
+from chipfit.report.text_stream import stream_text
 from chipfit.report.text_verify import verify_text
 from cli import cli_reports as made
 
@@ -25,6 +29,21 @@ RENDER: dict[str, Callable[[int], RenderableType]] = {
     "run": lambda width: run_text(made.RUN, width, source="random (seed 0)"),
     "verify": lambda width: verify_text(made.VERIFY, width),
     "verify_float": lambda width: verify_text(made.VERIFY_FLOAT, width),
+    "memory": lambda width: memory_text(made.MEMORY, width, offers=("chipfit compile x -b host",)),
+    "stream": lambda width: stream_text(made.STREAM, width, source="my models/wake.tflite", board="host"),
+    "stream_file": lambda width: stream_text(
+        dataclasses.replace(made.STREAM, file="my out.tflite", file_bytes=20_480), width, source="x", board="host"
+    ),
+    "stream_no_file": lambda width: stream_text(
+        dataclasses.replace(made.STREAM, file_problem="it has no form"), width, source="x", board="host"
+    ),
+    "quantize": lambda width: quantize_text(made.QUANTIZE, width, source="my models/kws.tflite", board="host"),
+    "quantize_file": lambda width: quantize_text(
+        dataclasses.replace(made.QUANTIZE, contributions=(), file="my out.tflite", file_bytes=20_480),
+        width,
+        source="x",
+        board="host",
+    ),
     "demo": lambda width: demo_text(made.DEMO),
     "doctor": lambda width: doctor_text(made.DOCTOR),
     "boards": lambda width: boards_text(made.BOARDS, width),

@@ -58,6 +58,8 @@ def test_two_models_and_two_instances(project: Path) -> None:
 
 def test_every_macro_is_there(project: Path) -> None:
     header = (project / "digits" / "model.h").read_text(encoding="utf-8")
+    chipfit.load(model_path("int8")).compile("stm32f746-disco", project / "blocks", place=["image=sram"])
+    header += (project / "blocks" / "model.h").read_text(encoding="utf-8")  # with several blocks of memory
     named = re.findall(r"`(NAME_\w+)`", TEXT)
     assert len(named) > 12
     for name in named:

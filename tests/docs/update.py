@@ -18,6 +18,7 @@ from pathlib import Path
 import chipfit
 from chipfit.catalog import boards_report, ops_report
 from chipfit.demo import model_path
+from chipfit.report.info import BoardInfo
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -87,6 +88,11 @@ def operators_list() -> str:
     return _table(("types", "operators"), rows)
 
 
+def at_once(board: BoardInfo, kind: str) -> int:
+    """Bytes of the memories of a kind that are there after reset."""
+    return sum(m.size for m in board.memories if m.kind == kind and m.setup is None)
+
+
 def boards_list() -> str:
     rows = [
         (
@@ -94,7 +100,7 @@ def boards_list() -> str:
             board.title,
             board.core_title,
             f"{board.clock_hz / 1e6:g} MHz",
-            *(f"{next(m.size for m in board.memories if m.kind == kind) / 1024:,.0f} KiB" for kind in ("flash", "ram")),
+            *(f"{at_once(board, kind) / 1024:,.0f} KiB" for kind in ("flash", "ram")),
         )
         for board in boards_report().boards
         if board.clock_hz

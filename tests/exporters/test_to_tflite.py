@@ -10,7 +10,7 @@ from chipfit.errors import ChipfitError
 from chipfit.exporters import to_tflite
 from chipfit.graph import DType, Graph, Node, OpBase, Quant, TensorType, Value, Variable
 from chipfit.graph.text import print_graph
-from chipfit.importers import load_tflite
+from chipfit.importers import load_tflite, tflite_metadata
 from chipfit.interpret import evaluate, initial_state
 from chipfit.ops import REGISTRY, graph_of, make_node, random_input
 from oracles import litert_run, needs_litert, needs_tflm, tflm_run
@@ -95,6 +95,19 @@ def test_padding(pad: tuple[int, int, int, int], operators: list[str]) -> None:
     expected = evaluate(graph, [x])[0]
     np.testing.assert_array_equal(expected, tflm_run(model, [x])[0])
     np.testing.assert_array_equal(expected, litert_run(model, [x])[0])
+
+
+@needs_tflm
+@needs_litert
+def test_metadata_comes_back_and_disturbs_nobody() -> None:
+    graph = graph_of(conv_node((0, 0, 0, 0)))
+    model = to_tflite(graph, {"one": b"{}", "two": bytes(range(256))})
+    assert (tflite_metadata(model, "one"), tflite_metadata(model, "two")) == (b"{}", bytes(range(256)))
+    assert tflite_metadata(model, "three") is None
+    assert tflite_metadata(to_tflite(graph), "one") is None
+    x = random_input(np.random.default_rng(1), graph.inputs[0].type)
+    for run in (tflm_run, litert_run):
+        np.testing.assert_array_equal(evaluate(graph, [x])[0], run(model, [x])[0])
 
 
 def test_average_pool_with_explicit_padding_has_no_form() -> None:

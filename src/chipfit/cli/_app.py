@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from chipfit.cli import bench, board, compile, demo, doctor, explain, inspect, op, run, verify
+from chipfit.cli import bench, board, compile, demo, doctor, explain, inspect, memory, op, quantize, run, stream, verify
 from chipfit.errors import ChipfitError
 
 FAILED, USAGE, MISSING_TOOL, BUG, INTERRUPTED = 1, 2, 3, 70, 130
@@ -28,6 +28,8 @@ EXIT_CODES = {
     "M": FAILED,
     "O": FAILED,
     "P": USAGE,
+    "Q": USAGE,
+    "S": FAILED,
     "T": MISSING_TOOL,
     "U": USAGE,
     "V": FAILED,
@@ -104,6 +106,9 @@ inspect.add_to(app)
 compile.add_to(app)
 run.add_to(app)
 verify.add_to(app)
+memory.add_to(app)
+stream.add_to(app)
+quantize.add_to(app)
 bench.add_to(app)
 demo.add_to(app)
 board.add_to(app)
@@ -114,9 +119,9 @@ explain.add_to(app)
 
 def main() -> None:
     """The entry point. A bug is told in two lines; ``--traceback`` shows all of it."""
-    for stream in (sys.stdout, sys.stderr):
+    for file in (sys.stdout, sys.stderr):
         # names of tensors may hold what the terminal's encoding has no letters for
-        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+        getattr(file, "reconfigure", lambda **_: None)(errors="backslashreplace")
     try:
         app(prog_name="chipfit")
     except Exception as error:

@@ -29,8 +29,28 @@ Seed = Annotated[
 ]
 
 Optimize = Annotated[
-    Literal["balanced", "speed", "size"],
-    typer.Option("--optimize", help="One byte per weight; wider weights for speed; or shared code for size."),
+    Literal["balanced", "speed", "size", "ram"],
+    typer.Option(
+        "--optimize", help="One byte per weight; wider weights for speed; shared code for size; rows for little RAM."
+    ),
+]
+PreserveInput = Annotated[
+    bool, typer.Option("--preserve-input", help="Keep the input's bytes: they are overwritten otherwise.")
+]
+Place = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--place",
+        metavar="NAME=MEMORY",
+        help="Send a layer, tensor, `arena`, `state` or `weights` to a memory of the board; may be repeated.",
+    ),
+]
+InputForm = Annotated[
+    Literal["whole", "rows"],
+    typer.Option("--input", help="The input as a whole, or an image that is handed over row by row."),
+]
+IntegerIo = Annotated[
+    bool, typer.Option("--integer-io", help="Take and give stored integers: no conversion from and to float.")
 ]
 
 OFFERED_BOARD = "arduino-nano-33-ble"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from chipfit.cli._options import AsJson, BoardName, ModelFile, Optimize
+from chipfit.cli._options import AsJson, BoardName, InputForm, IntegerIo, Optimize, Place, PreserveInput
+from chipfit.errors import ChipfitError
 
 
 def compile(
-    model: ModelFile,
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="A .tflite file, or several.")],
     board: BoardName,
     out: Annotated[
-        str | None, typer.Option("--out", "-o", metavar="FOLDER", help="Where to write.  [default: MODEL-BOARD]")
+        str | None,
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help="Where to write.  [default: MODEL-BOARD; of several: models-BOARD]"
+        ),
     ] = None,
     cc: Annotated[
         str | None, typer.Option("--cc", metavar="CMD", help="Your own gcc or clang instead of chipfit's compiler.")
@@ -22,23 +26,52 @@ def compile(
         int | None, typer.Option("--stack", min=256, metavar="BYTES", help="Stack to reserve.  [default: 4096]")
     ] = None,
     optimize: Optimize = "balanced",
+    preserve_input: PreserveInput = False,
+    input_form: InputForm = "whole",
+    io_as_integers: IntegerIo = False,
+    place: Place = None,
+    separate_arenas: Annotated[
+        bool, typer.Option("--separate-arenas", help="Several models: an arena for each, so that runs may interleave.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not chipfit's.")] = False,
     kernels: Annotated[bool, typer.Option("--kernels", help="Show each layer's kernel, and why not another.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compile a model to C and to a program for a board."""
+    """Compile a model to C and to a program for a board.
+
+    Several models become one program. They use the same arena in turn, unless --separate-arenas.
+    """
     import chipfit
     from chipfit.build import STACK_BYTES
     from chipfit.cli._console import show, show_json, talk
+    from chipfit.report.data import CompileSetReport
     from chipfit.report.text_compile import compile_text
+    from chipfit.report.text_set import compile_set_text
 
-    with talk("reading the model") as say:
-        loaded = chipfit.load(model)
+    if separate_arenas and len(models) == 1:
+        raise ChipfitError("U001", "--separate-arenas is for several models", "leave it out")
+    with talk("reading the model" if len(models) == 1 else "reading the models") as say:
+        loaded = [chipfit.load(model) for model in models]
+        if io_as_integers:
+            loaded = [model.with_integer_io() for model in loaded]
         say.say(f"compiling for {board}")
-        firmware = loaded.compile(board, out, cc=cc, stack_bytes=stack or STACK_BYTES, force=force, optimize=optimize)
-    report = firmware.report
+        options: dict[str, Any] = {
+            "cc": cc,
+            "stack_bytes": stack or STACK_BYTES,
+            "force": force,
+            "optimize": optimize,
+            "preserve_input": preserve_input,
+            "input_rows": input_form == "rows",
+            "place": place or (),
+        }
+        if len(loaded) > 1:
+            report = chipfit.compile_models(loaded, board, out, separate_arenas=separate_arenas, **options).report
+        else:
+            report = loaded[0].compile(board, out, **options).report
     if as_json:
         show_json(report.to_json())
+    elif isinstance(report, CompileSetReport):
+        show(lambda width: compile_set_text(report, width, kernels=kernels))
     else:
         show(lambda width: compile_text(report, width, kernels=kernels))
 

@@ -23,15 +23,17 @@ def inspect(
     from chipfit.cli._console import show, show_json, stdout
     from chipfit.graph.text import print_graph
     from chipfit.inspection import inspect_model, memory_plan
-    from chipfit.plan import plan_text
+    from chipfit.plan import describe
     from chipfit.report.text import safe_lines
     from chipfit.report.text_inspect import inspect_text
+    from chipfit.report.text_memory import plan_text
 
     loaded = chipfit.load(model)
     if text:
         stdout().out(safe_lines(print_graph(loaded.graph, data=False)), end="", highlight=False)
     elif plan:
-        stdout().out(safe_lines(plan_text(memory_plan(loaded))), highlight=False)
+        described = describe(memory_plan(loaded))
+        show(lambda width: plan_text(described, width))
     elif as_json:
         show_json(inspect_model(loaded).to_json())
     else:

@@ -41,10 +41,16 @@ def run(
     is then compiled into a temporary folder.
     """
     from chipfit.cli._console import show, show_json, talk
+    from chipfit.codegen import holds_several
     from chipfit.firmware import DEFAULT_LIMIT
     from chipfit.report.text_run import run_text
     from chipfit.samples import save_outputs
 
+    if Path(target).is_dir() and holds_several(Path(target)):
+        _run_several(
+            target, board, input_file, random or 1, seed or 0, save, max_instructions or DEFAULT_LIMIT, as_json
+        )
+        return
     with talk("reading") as say, _firmware(target, board, say) as firmware:
         samples, source = read_inputs(firmware.inputs, input_file, random, seed, default=1)
         say.say("running")
@@ -55,6 +61,40 @@ def run(
         show_json(report.to_json())
     else:
         show(lambda width: run_text(report, width, source=source, offer=_offer(target, report)))
+
+
+def _run_several(
+    target: str,
+    board: str | None,
+    input_file: Path | None,
+    random: int,
+    seed: int,
+    save: Path | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Run a folder of several models, each over as many random samples."""
+    import chipfit
+    from chipfit.cli._console import show, show_json, talk
+    from chipfit.report.text_set import run_set_text
+    from chipfit.samples import random_samples, save_set_outputs
+
+    if board is not None or input_file is not None:
+        what, hint = (
+            ("-b", "it is compiled for a board already") if board else ("--input", "use chipfit.FirmwareSet.run")
+        )
+        raise ChipfitError("U001", f"'{target}' holds several models and takes no {what}", hint)
+    with talk("reading") as say:
+        firmware = chipfit.FirmwareSet.open(target)
+        say.say("running")
+        samples = [random_samples(model.inputs, random, seed) for model in firmware.models]
+        report = firmware.run(samples, max_instructions=limit, progress=say.instructions)
+    if save:
+        save_set_outputs(save, report)
+    if as_json:
+        show_json(report.to_json())
+    else:
+        show(lambda width: run_set_text(report, width, source=f"random (seed {seed})"))
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from pathlib import Path
 from chipfit.errors import ChipfitError
 from chipfit.graph import Graph
 from chipfit.importers.formats import refuse_unknown
-from chipfit.importers.tflite import TFLITE_IDENTIFIER, load_tflite
+from chipfit.importers.tflite import TFLITE_IDENTIFIER, load_tflite, tflite_metadata
 
-__all__ = ["load_graph", "load_tflite", "read_file"]
+__all__ = ["load_graph", "load_tflite", "read_file", "tflite_metadata"]
 
 MAX_FILE_BYTES = 1 << 30
 

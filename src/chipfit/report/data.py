@@ -61,10 +61,11 @@ class Flash:
 
 @dataclass(frozen=True)
 class Ram:
-    """Bytes of RAM. ``arena`` includes ``scratch``; ``lower_bound``: no plan of this graph needs less than it.
+    """Bytes of RAM. ``arena`` includes ``scratch``; ``lower_bound``: no placement of these steps needs less than it.
 
-    ``statics``: other variables of the program; ``stack``: what is reserved; ``total``: all of it. ``peak``: the step
-    that needs most; ``why``: also what is alive then.
+    ``unshared``: the largest sum of tensors alive at one layer, which is what the arena would be if none shared memory
+    with another one (0 in reports of older versions). ``statics``: other variables of the program; ``stack``: what is
+    reserved; ``total``: all of it. ``peak``: the step that needs most; ``why``: also what is alive then.
     """
 
     arena: int
@@ -77,10 +78,25 @@ class Ram:
     available: int | None
     peak: str = ""
     why: str = ""
+    unshared: int = 0
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes of one memory of the board that a program takes. ``setup``: what the application must do before it may be
+    used; None: nothing."""
+
+    name: str
+    kind: str
+    used: int
+    size: int
+    setup: str | None = None
 
 
 @dataclass(frozen=True)
 class CompileReport:
+    """``memories``: where a board has several of a kind, what lies in each."""
+
     model: str
     board: str
     core: str
@@ -97,6 +113,7 @@ class CompileReport:
     seconds: float
     compiler: str
     how: str = COMPUTED
+    memories: tuple[MemoryUse, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return envelope("chipfit.compile", self)
@@ -114,8 +131,53 @@ class CompileReport:
             "flash": Flash(**fields["flash"]),
             "ram": Ram(**fields["ram"]),
             "passes": tuple(fields["passes"]),
+            "memories": tuple(MemoryUse(**d) for d in fields["memories"]),
         }
         return CompileReport(**fields)
+
+
+@dataclass(frozen=True)
+class CompileSetReport:
+    """Several models compiled together. ``models``: each as far as it can be told apart; ``flash`` and ``ram``: of the
+    program, in which ``ram.arena`` is that of all models.
+
+    ``arena_saved``: bytes that all arenas have in common, 0 where each has its own; ``constants_saved``: bytes of
+    constants that several models have and that are stored once.
+    """
+
+    board: str
+    core: str
+    folder: str
+    models: tuple[CompileReport, ...]
+    flash: Flash
+    ram: Ram
+    shares_arena: bool
+    arena_saved: int
+    constants_saved: int
+    optimize: str
+    seconds: float
+    compiler: str
+    how: str = COMPUTED
+    memories: tuple[MemoryUse, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        data = envelope("chipfit.compile_set", self)
+        data["models"] = [model.to_json() for model in self.models]
+        return data
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> CompileSetReport:
+        """The report again. Raises KeyError, TypeError or ValueError where it is not one of this version."""
+        if (data["schema"], data["version"]) != ("chipfit.compile_set", SCHEMA_VERSION):
+            raise ValueError(f"{data['schema']} {data['version']}")
+        fields: dict[str, Any] = {f.name: data[f.name] for f in dataclasses.fields(CompileSetReport)}
+        fields |= {
+            "models": tuple(CompileReport.from_json(d) for d in fields["models"]),
+            "flash": Flash(**fields["flash"]),
+            "ram": Ram(**fields["ram"]),
+            "memories": tuple(MemoryUse(**d) for d in fields["memories"]),
+        }
+        return CompileSetReport(**fields)
 
 
 def _tensor_info(data: Mapping[str, Any]) -> TensorInfo:
@@ -182,6 +244,20 @@ class RunReport:
             {**dataclasses.asdict(info), "values": array.tolist()}
             for info, array in zip(self.output_info, self.outputs, strict=True)
         ]
+        return data
+
+
+@dataclass(frozen=True)
+class RunSetReport:
+    """One execution of several models, in turn. ``stack_bytes``: of the whole program; the models' own are unknown."""
+
+    models: tuple[RunReport, ...]
+    stack_bytes: int | None
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        data = envelope("chipfit.run_set", self, omit=("models",))
+        data["models"] = [model.to_json() for model in self.models]
         return data
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from chipfit.errors import ErrorCode
-from chipfit.report.data import Flash, Ram, TensorInfo, envelope
+from chipfit.plan import PlanInfo
+from chipfit.report.data import SCHEMA_VERSION, Flash, Ram, TensorInfo, envelope
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,55 @@ class InspectReport:
         return envelope("chipfit.inspect", self)
 
 
+def options_of(optimize: str, preserve_input: bool, input_rows: bool) -> tuple[str, ...]:
+    """How a plan is asked for on the command line."""
+    keep = ("--preserve-input",) if preserve_input else ()
+    return ("--optimize", optimize, *keep, *(("--input", "rows") if input_rows else ()))
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """What would make the arena ``arena`` bytes. ``options``: of the command line; empty where there is no option."""
+
+    text: str
+    arena: int
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MemoryReport:
+    """Where everything lies in RAM, and what would need less."""
+
+    model: str
+    board: str
+    optimize: str
+    preserve_input: bool
+    input_rows: bool
+    plan: PlanInfo
+    alternatives: tuple[Alternative, ...] = ()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return options_of(self.optimize, self.preserve_input, self.input_rows)
+
+    @property
+    def title(self) -> str:
+        return f"{self.model} on {self.board}, {' '.join(self.options)}: {self.plan.arena:,} B"
+
+    def to_json(self) -> dict[str, Any]:
+        return envelope("chipfit.memory", self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> MemoryReport:
+        """The report again. Raises KeyError, TypeError or ValueError where it is not one of this version."""
+        if (data["schema"], data["version"]) != ("chipfit.memory", SCHEMA_VERSION):
+            raise ValueError(f"{data['schema']} {data['version']}")
+        fields: dict[str, Any] = {f.name: data[f.name] for f in dataclasses.fields(MemoryReport)}
+        others = (Alternative(d["text"], d["arena"], tuple(d["options"])) for d in fields["alternatives"])
+        fields |= {"plan": PlanInfo.from_plain(fields["plan"]), "alternatives": tuple(others)}
+        return MemoryReport(**fields)
+
+
 @dataclass(frozen=True)
 class KernelInfo:
     """One C kernel of an operator. ``types``: pairs of element types (first input, output); empty: any, it moves bytes.
@@ -102,13 +153,15 @@ class OpReport:
 
 @dataclass(frozen=True)
 class MemoryInfo:
-    """One memory of a board, in bytes. ``wait_states`` is None where unknown."""
+    """One memory of a board, in bytes. ``wait_states`` is None where unknown; ``setup`` is what the application must do
+    before it may be used, None: nothing."""
 
     name: str
     kind: str
     origin: int
     size: int
     wait_states: int | None
+    setup: str | None = None
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,9 @@ def board_text(board: BoardInfo, width: int) -> RenderableType:
         title(board.name, board.title),
         facts(pairs),
         table(columns, rows, width) if rows else None,
+        facts([(f"first, for {m.name}", safe(m.setup)) for m in board.memories if m.setup])
+        if any(m.setup for m in board.memories)
+        else None,
         next_step(command("compile", "MODEL", "-b", board.name)),
     )
 
@@ -141,9 +144,9 @@ def _clock(hertz: int | None) -> str:
 
 
 def _size(board: BoardInfo, kind: str) -> str:
-    """The memory that programs are built for: the first of its kind."""
-    sizes = [m.size for m in board.memories if m.kind == kind]
-    return memory(sizes[0]) if sizes else UNKNOWN
+    """All memories of a kind that are there after reset."""
+    sizes = [m.size for m in board.memories if m.kind == kind and m.setup is None]
+    return memory(sum(sizes)) if sizes else UNKNOWN
 
 
 # ---------------------------------------------------------------------------------------------- doctor, explain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from chipfit.report.data import CompileReport, Flash, LayerInfo, Ram
+from chipfit.report.data import CompileReport, Flash, LayerInfo, MemoryUse, Ram
 from chipfit.report.text import (
     Column,
     blocks,
@@ -33,6 +33,7 @@ def compile_text(report: CompileReport, width: int, *, kernels: bool = False) ->
     return blocks(
         head,
         memory_text(report.flash, report.ram),
+        memories_text(report.memories) if report.memories else None,
         kernel_text(report.layers, width) if kernels else None,
         next_step(command("run", report.folder)),
     )
@@ -48,9 +49,25 @@ def memory_text(flash: Flash, ram: Ram) -> RenderableType:
         [
             ("flash", _line(flash.total, flash.available, parts_flash, widths)),
             ("ram", _line(ram.total, ram.available, parts_ram, widths)),
-            ("arena", arena_text(ram.arena, ram.lower_bound, ram.peak)),
+            ("arena", arena_text(ram.arena, ram.lower_bound, ram.peak, ram.unshared)),
         ],
         name_width=5,
+    )
+
+
+def memories_text(memories: tuple[MemoryUse, ...]) -> RenderableType:
+    """What lies in each memory of a board with several of a kind, and what the application must do for it."""
+    widths = max(len(kib(m.used)) for m in memories), max(len(memory(m.size)) for m in memories)
+    return facts(
+        [
+            (
+                m.name,
+                f"{kib(m.used):>{widths[0]}} of {memory(m.size):>{widths[1]}}  {share(m.used, m.size):>5}"
+                + (f"  first {safe(m.setup)}" if m.setup and m.used else ""),
+            )
+            for m in memories
+        ],
+        name_width=max(5, *(len(m.name) for m in memories)),
     )
 
 
@@ -64,12 +81,13 @@ def _line(
     return Text.assemble(of, "  ", (named, "dim"))
 
 
-def arena_text(arena: int, lower_bound: int, peak: str) -> str:
-    """The arena beside its lower bound, and the step that needs most."""
+def arena_text(arena: int, lower_bound: int, peak: str, unshared: int = 0) -> str:
+    """The arena beside its lower bound, the step that needs most, and what sharing memory saves."""
     bound = "the lower bound" if arena == lower_bound else f"the lower bound is {memory(lower_bound)}"
     where, quote, name = peak.partition("'")  # the layer's name may be very long
     step = f"{where}'{shorten(safe(name.removesuffix(quote)), _NAME_WIDTH)}'" if quote else where
-    return f"{memory(arena)}, {bound}" + (f"; most is needed {step}" if step else "")
+    saved = f"; {memory(unshared)} if no tensors shared memory" if unshared > arena else ""
+    return f"{memory(arena)}, {bound}" + (f"; most is needed {step}" if step else "") + saved
 
 
 def kernel_text(layers: tuple[LayerInfo, ...], width: int) -> RenderableType:

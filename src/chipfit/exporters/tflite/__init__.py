@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chipfit.errors import ChipfitError
 from chipfit.exporters.tflite.emit import EMITTERS
 from chipfit.exporters.tflite.writer import ModelWriter
@@ -10,12 +12,13 @@ from chipfit.graph import Graph
 __all__ = ["to_tflite"]
 
 
-def to_tflite(graph: Graph) -> bytes:
+def to_tflite(graph: Graph, metadata: Mapping[str, bytes] | None = None) -> bytes:
     """The graph as a TensorFlow Lite flatbuffer that TFLite Micro and LiteRT load.
 
     Tensor names, types and quantization are kept. Explicit padding becomes SAME or VALID where it is one of them, else
     a PAD operator of its own. Variables become VAR_HANDLE, READ_VARIABLE and ASSIGN_VARIABLE, set by a CALL_ONCE
-    subgraph. Raises ChipfitError O002 where TensorFlow Lite has no form for an operator.
+    subgraph. ``metadata``: bytes by name that the file keeps besides. Raises ChipfitError O002 where TensorFlow Lite
+    has no form for an operator.
     """
     writer = ModelWriter(graph)
     writer.declare_variables()
@@ -27,4 +30,6 @@ def to_tflite(graph: Graph) -> bytes:
                 f"{node.op.name} '{node.name}' ({', '.join(str(v.type) for v in node.operands)}) has no .tflite form",
             )
         emit(writer, node)
+    for name, data in (metadata or {}).items():
+        writer.add_metadata(name, data)
     return writer.finish()

@@ -157,6 +157,12 @@ class ModelWriter:
         self._model.buffers.append(buffer)
         return len(self._model.buffers) - 1
 
+    def add_metadata(self, name: str, data: bytes) -> None:
+        """Bytes that the file keeps under a name."""
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name, self.buffer(np.frombuffer(data, np.uint8))
+        self._model.metadata = [*(self._model.metadata or []), entry]
+
     def operator_code(self, builtin: str, version: int) -> int:
         key = (builtin, version)
         if key not in self._codes:

@@ -9,7 +9,7 @@ from chipfit.importers.tflite.problems import raise_problems
 from chipfit.importers.tflite.subgraph import SubgraphImporter
 from chipfit.importers.tflite.variables import Variables
 
-__all__ = ["TFLITE_IDENTIFIER", "load_tflite"]
+__all__ = ["TFLITE_IDENTIFIER", "load_tflite", "tflite_metadata"]
 
 
 def load_tflite(data: bytes, name: str) -> Graph:
@@ -28,6 +28,11 @@ def load_tflite(data: bytes, name: str) -> Graph:
             raise
         hint = "the model contradicts itself: the file is damaged, or the program that wrote it has a bug"
         raise ChipfitError(error.code, error.message, hint) from None
+
+
+def tflite_metadata(data: bytes, name: str) -> bytes | None:
+    """What a model file keeps under a name besides the network; None: nothing. Raises ChipfitError F003..F005."""
+    return ModelFile(data).metadata(name)
 
 
 def _load(data: bytes, name: str) -> Graph:

@@ -105,6 +105,15 @@ class ModelFile:
     def subgraph_count(self) -> int:
         return int(self._model.SubgraphsLength())
 
+    def metadata(self, name: str) -> bytes | None:
+        """The bytes that the file keeps under a name; None: it keeps none."""
+        for i in range(self._model.MetadataLength()):
+            entry = self._model.Metadata(i)
+            if _text(entry.Name()) == name and 0 < entry.Buffer() < self._model.BuffersLength():
+                raw = self._model.Buffers(entry.Buffer())
+                return np.asarray(raw.DataAsNumpy()).tobytes() if raw.DataLength() else b""
+        return None
+
     def subgraph(self, index: int) -> SubgraphRecord:
         if not 0 <= index < self.subgraph_count:
             raise damaged(f"subgraph {index} of {self.subgraph_count} is asked for")
