@@ -1,0 +1,150 @@
+"""Convolutions and fully connected layers as sums over columns, for many samples at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+
+from chipfit.graph import Array, Node
+from chipfit.ops._activation import activation_float
+from chipfit.ops._window import windows
+from chipfit.ops.conv2d import Conv2D
+from chipfit.ops.depthwise_conv2d import DepthwiseConv2D
+from chipfit.ops.fully_connected import FullyConnected
+
+LAYERS = (Conv2D, DepthwiseConv2D, FullyConnected)
+"""Operators with weights."""
+
+_SUM_ELEMENTS = 1 << 20
+"""Elements of a result that are in work at a time."""
+
+
+def activated(node: Node, sums: Array) -> Array:
+    """The fused activation of a node, on real numbers."""
+    return activation_float(node.op.attributes()["act"], sums)
+
+
+class Layer:
+    """A layer with constant weights. ``groups`` of output channels read different columns of the input."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.depthwise = isinstance(node.op, DepthwiseConv2D)
+        w = node["w"]
+        self.channel_axis = 3 if self.depthwise else 0
+        self.channels = w.shape[self.channel_axis]
+        """Output channels."""
+
+    @cached_property
+    def bias(self) -> Array:
+        """(channels,), float32; zeros where there is none."""
+        b = self.node.get("b")
+        return np.zeros(self.channels, np.float32) if b is None else b.array.astype(np.float32)
+
+    @property
+    def groups(self) -> int:
+        op = self.node.op
+        if isinstance(op, DepthwiseConv2D):
+            return self.channels
+        return self.node["x"].shape[3] // self.node["w"].shape[3] if isinstance(op, Conv2D) else 1
+
+    def rows_of(self, w: Array) -> Array:
+        """Weights as (groups, channels of a group, columns)."""
+        rows = w[0].transpose(2, 0, 1) if self.depthwise else w
+        return rows.reshape(self.groups, self.channels // self.groups, -1)
+
+    def weights_of(self, rows: Array) -> Array:
+        """The inverse of :meth:`rows_of`."""
+        shape = self.node["w"].shape
+        if self.depthwise:
+            return np.ascontiguousarray(rows.reshape(self.channels, *shape[1:3]).transpose(1, 2, 0)[None])
+        return rows.reshape(shape)
+
+    def sums(self, x: Array, w: Array) -> Array:
+        """Weighted sums without bias: (samples * rows of a sample, channels), or (samples, h, w, channels).
+
+        ``x``: (samples, *rest of the input's shape), float32; ``w``: as the node's weights, float32.
+        """
+        op = self.node.op
+        if isinstance(op, FullyConnected):
+            return x.reshape(-1, w.shape[1]) @ w.T
+        assert isinstance(op, Conv2D | DepthwiseConv2D)
+        _, oh, ow, _ = self.node["y"].shape
+        y = np.empty((len(x), oh, ow, self.channels), np.float32)
+        inside = max(1, oh * ow * max(self.channels, w.shape[1] * w.shape[2] * x.shape[3] // 4))
+        step = max(1, _SUM_ELEMENTS // inside)
+        for start in range(0, len(x), step):
+            part = slice(start, start + step)
+            y[part] = self._depthwise(op, x[part], w) if self.depthwise else self._dense(op, x[part], w)
+        return y
+
+    def _dense(self, op: Conv2D | DepthwiseConv2D, x: Array, w: Array) -> Array:
+        out, kh, kw, depth = w.shape
+        view = windows(x, op.pad, (kh, kw), op.stride, op.dilation, 0)
+        n, oh, ow = view.shape[:3]
+        share = out // self.groups
+        y = np.empty((n * oh * ow, out), np.float32)
+        for g in range(self.groups):
+            columns = view[..., g * depth : (g + 1) * depth].reshape(n * oh * ow, -1)
+            part = slice(g * share, (g + 1) * share)
+            y[:, part] = columns @ w[part].reshape(share, -1).T
+        return y.reshape(n, oh, ow, out)
+
+    def _depthwise(self, op: Conv2D | DepthwiseConv2D, x: Array, w: Array) -> Array:
+        _, kh, kw, out = w.shape
+        multiplier = out // x.shape[3]
+        x = x if multiplier == 1 else np.repeat(x, multiplier, axis=3)
+        view = windows(x, op.pad, (kh, kw), op.stride, op.dilation, 0)
+        y = view[:, :, :, 0, 0] * w[0, 0, 0]
+        product = np.empty_like(y)
+        for i, j in list(np.ndindex(kh, kw))[1:]:
+            np.multiply(view[:, :, :, i, j], w[0, i, j], out=product)
+            y += product
+        return y
+
+    def sampled_columns(self, x: Array, count: int, rng: np.random.Generator, fill: float) -> Array:
+        """What random positions of the output are sums over: (groups, count or fewer, columns), float32.
+
+        ``x``: (samples, *rest of the input's shape). ``fill``: what padding consists of.
+        """
+        op = self.node.op
+        if isinstance(op, FullyConnected):
+            rows = x.reshape(-1, self.node["w"].shape[1])
+            return rows[_draw(rng, len(rows), count)][None].astype(np.float32)
+        assert isinstance(op, Conv2D | DepthwiseConv2D)
+        kernel = self.node["w"].shape[1:3]
+        _, oh, ow, _ = self.node["y"].shape
+        drawn = _draw(rng, len(x) * oh * ow, count)
+        parts = list(self._columns_at(op, x, kernel, drawn, oh * ow, ow, fill))
+        picked = np.concatenate(parts)  # (count, kh, kw, in)
+        if self.depthwise:
+            picked = np.repeat(picked, self.channels // picked.shape[3], axis=3)
+            return picked.transpose(3, 0, 1, 2).reshape(self.channels, len(picked), -1)
+        depth = self.node["w"].shape[3]
+        split = picked.reshape(*picked.shape[:3], self.groups, depth).transpose(3, 0, 1, 2, 4)
+        return split.reshape(self.groups, len(picked), -1)
+
+    @staticmethod
+    def _columns_at(
+        op: Conv2D | DepthwiseConv2D,
+        x: Array,
+        kernel: tuple[int, ...],
+        drawn: Array,
+        area: int,
+        width: int,
+        fill: float,
+    ) -> Iterator[Array]:
+        """Sample by sample, so that only one is padded at a time."""
+        of_sample = drawn // area
+        for sample in np.unique(of_sample):
+            place = drawn[of_sample == sample] % area
+            image = x[sample : sample + 1].astype(np.float32)
+            view = windows(image, op.pad, (kernel[0], kernel[1]), op.stride, op.dilation, fill)
+            yield view[0, place // width, place % width]
+
+
+def _draw(rng: np.random.Generator, total: int, count: int) -> Array:
+    """``count`` of ``total`` indices in order; all if there are no more."""
+    return np.arange(total) if total <= count else np.sort(rng.choice(total, count, replace=False))

@@ -1,0 +1,149 @@
+"""Quantize a graph: prepare, calibrate, decide, edit, then go through the layers and restore what was lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from chipfit.graph import Graph
+from chipfit.graph.rewrite import Uses
+from chipfit.ops.average_pool2d import AveragePool2D
+from chipfit.ops.mean import Mean
+from chipfit.quantize.apply import Integer, convert_edges, to_integer
+from chipfit.quantize.calibrate import calibrate
+from chipfit.quantize.equalize import equalize, pairs
+from chipfit.quantize.observers import Range
+from chipfit.quantize.parameters import Parameters, parameters
+from chipfit.quantize.prepare import copy_graph, judged, require_float
+from chipfit.quantize.recipe import Recipe
+from chipfit.quantize.sources import Preprocessing, Progress, Samples, no_progress
+from chipfit.quantize.sweep import LayerFigures, Sweep, affordable
+
+
+@dataclass
+class QuantizeReport:
+    """``layers``: signal to noise of each tensor on the calibration samples, in order. ``notes``: for people.
+
+    ``seconds``: by stage. ``samples``: how many were calibrated with; ``fitted``: how many the layers were fitted on
+    (fewer where more would not fit into memory). ``sqnr``: of what the network is judged by, on the calibration
+    samples, dB; figures for samples that it has not seen are those to believe.
+    """
+
+    samples: int
+    fitted: int = 0
+    sqnr: float = 0.0
+    layers: list[LayerFigures] = field(default_factory=list[LayerFigures])
+    notes: list[str] = field(default_factory=list[str])
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    @contextmanager
+    def stage(self, name: str) -> Generator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """An integer graph, and all that it was made with."""
+
+    graph: Graph
+    recipe: Recipe
+    preprocessing: Preprocessing | None
+    report: QuantizeReport
+
+
+def quantize_graph(
+    graph: Graph, samples: Samples, recipe: Recipe | None = None, progress: Progress = no_progress
+) -> Quantized:
+    """An integer graph for a float graph, which stays as it is.
+
+    Raises ChipfitError Q004 if it cannot become one, Q002 if the samples make it infinite, O002 if an operator refuses
+    the ranges that were found.
+    """
+    recipe = recipe or Recipe()
+    require_float(graph)
+    report = QuantizeReport(len(samples))
+    base = copy_graph(graph)
+    with report.stage("calibrate"):
+        ranges = _ranges(base, samples, recipe, report, progress)
+    with report.stage("fit"):
+        sweep = _fit(base, ranges, samples, recipe, report, progress)
+    result = sweep.integer.graph
+    convert_edges(result, recipe)
+    result.verify()
+    return Quantized(result, recipe, samples.preprocessing, report)
+
+
+def _ranges(
+    graph: Graph, samples: Samples, recipe: Recipe, report: QuantizeReport, progress: Progress
+) -> dict[str, Range]:
+    """Ranges by name, after equalization of the graph, in place."""
+    found = pairs(graph, recipe)
+    seen = calibrate(graph, samples, recipe, [first["y"] for first, _ in found], progress)
+    moved = equalize(graph, found, seen.channels, seen.ranges)
+    if moved:
+        report.notes.append(f"channels equalized: {sum(moved.values())}, in layers: {len(moved)}")
+    return {value.name: r for value, r in seen.ranges.items()}
+
+
+def _fit(
+    graph: Graph, ranges: dict[str, Range], samples: Samples, recipe: Recipe, report: QuantizeReport, progress: Progress
+) -> Sweep:
+    """The sweep through the better of the variants of the graph, at its end."""
+    integer, found = _integer(graph, ranges, recipe)
+    report.notes += found.notes
+    fitted = affordable(integer, samples)
+    report.fitted = len(fitted)
+    sweep = Sweep(integer, fitted, recipe, progress)
+    pool = _pooled(graph, recipe)
+    if pool is None:
+        sweep.keep(judged(integer.graph))
+        sweep.run()
+    else:
+        sweep = _better_pool(graph, pool, ranges, recipe, sweep, report)
+    report.sqnr = sweep.sqnr(judged(sweep.integer.graph))
+    report.layers = sweep.figures
+    return sweep
+
+
+def _integer(graph: Graph, ranges: dict[str, Range], recipe: Recipe) -> tuple[Integer, Parameters]:
+    named = {v: ranges[v.name] for v in graph.values() if v.name in ranges}
+    found = parameters(graph, named)
+    return to_integer(graph, found, recipe), found
+
+
+# ---------------------------------------------------------------------------------------------- the pooled image
+
+
+def _pooled(graph: Graph, recipe: Recipe) -> str | None:
+    """The last average pool over a whole image, by name: its int8 form shares its input's range, that of MEAN not."""
+    uses = Uses(graph)
+    for node in reversed(graph.nodes):
+        op = node.op
+        if not isinstance(op, AveragePool2D) or op.kernel != node["x"].shape[1:3] or any(op.pad) or op.act != "none":
+            continue
+        if node["y"].shape[1:3] == (1, 1) and uses.readers(node["y"]) and recipe.has("pool", node.name):
+            return node.name
+    return None
+
+
+def _better_pool(
+    graph: Graph, name: str, ranges: dict[str, Range], recipe: Recipe, sweep: Sweep, report: QuantizeReport
+) -> Sweep:
+    """Go to the pool, then on in two ways; the one whose result is nearer to the float model's."""
+    index = next(i for i, n in enumerate(sweep.integer.graph.nodes) if n.name == name)
+    sweep.run(index)
+    variant = copy_graph(graph)
+    next(n for n in variant.nodes if n.name == name).op = Mean(axes=(1, 2), keep_dims=True)
+    other = sweep.fork(_integer(variant, ranges, recipe)[0])
+    scores: list[float] = []
+    for way in (sweep, other):
+        target = judged(way.integer.graph)
+        way.keep(target)
+        way.run()
+        scores.append(way.sqnr(target))
+    report.notes.append(f"'{name}': {scores[0]:.2f} dB with its input's range, {scores[1]:.2f} dB with its own")
+    return other if scores[1] > scores[0] else sweep
