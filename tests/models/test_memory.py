@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import chipfit
+from chipfit import oracle
 from chipfit.codegen import Goal, Program, lower, source_files
 from chipfit.emulate import build_host_library
 from chipfit.firmware import run_on_host
 from chipfit.model import Model
 from chipfit.targets import load_board
+from oracles import needs_tflm
 
 CORE = load_board("nucleo-l4r5zi").core.features
 RAM = Goal(slower=1.35, squeeze=1.2, rows=True)
@@ -130,6 +132,19 @@ def test_little_memory_gives_the_same_bytes(
     for expected, got in zip(model.run_samples(samples), result.outputs, strict=True):
         np.testing.assert_array_equal(expected, got)
     assert firmware.report.input_preserved == bool(options.get("preserve_input"))
+
+
+@needs_tflm
+@pytest.mark.parametrize("name", ["esphome_okay_nabu_v2_stream", "esphome_vad_v2_stream"])
+def test_streams_stay_with_tensorflow_lite_micro(models_dir: Path, tmp_path: Path, name: str) -> None:
+    """State in shift registers: 300 frames one after the other on the emulated chip."""
+    model = chipfit.load(models_dir / f"{name}.tflite")
+    firmware = model.compile("nucleo-l4r5zi", tmp_path / "program", optimize="ram")
+    samples = model.samples(300, seed=7)
+    (got,) = firmware.run(samples).outputs
+    assert model.source is not None
+    expected = oracle.tflm_run(model.source, samples)
+    np.testing.assert_array_equal(got, np.stack([outputs[0] for outputs in expected]))
 
 
 def test_an_input_that_is_kept_can_be_run_again(models_dir: Path, tmp_path: Path) -> None:
