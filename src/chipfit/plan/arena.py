@@ -14,6 +14,9 @@ from chipfit.plan.split import Region, Rooms, Split, heats, split
 from chipfit.plan.units import Lives, Part, Unit, least_bytes, overlaps, parts_of
 from chipfit.plan.views import View, storage_bytes
 
+EFFORT, LITTLE_EFFORT = 500_000, 50_000
+"""Of the search for a placement; and of the one that only says what the scratch costs."""
+
 NAMED = 4
 """Buffers that are named where the peak is explained."""
 
@@ -144,7 +147,9 @@ def plan_memory(
     ]
     at = dict(zip(layout.parts, where.offsets, strict=True))
     arena_bytes = sum(region.bytes for region in where.regions)
-    bare = layout.without_scratch().place(alignment, 0).peak if layout.has_scratch and rooms is None else arena_bytes
+    bare = arena_bytes
+    if layout.has_scratch and rooms is None:
+        bare = min(bare, layout.without_scratch().place(alignment, 0, LITTLE_EFFORT).peak)
     offsets = {value: at[root] + _shift(views, value) for root, members in lives.members.items() for value in members}
     offsets |= {part: x for part, x in at.items() if isinstance(part, Value) and part not in offsets}
     plan = MemoryPlan(
@@ -157,7 +162,7 @@ def plan_memory(
         sums_offsets={part[1]: x for part, x in at.items() if isinstance(part, tuple) and part[0] == "sums"},
         backward=_backward(units, lives, offsets),
         arena_bytes=arena_bytes,
-        scratch_bytes=max(0, arena_bytes - bare),
+        scratch_bytes=arena_bytes - bare,
         lower_bound=max(bounds, default=0),
         plain_bound=plain_bound(lives, alignment),
         bounds=bounds,
@@ -270,8 +275,9 @@ class _Layout:
         overlays = {(new[i], new[j]): spans for (i, j), spans in self.overlays.items() if i in new and j in new}
         return _Layout([self.parts[i] for i in kept], [self.blocks[i] for i in kept], overlays)
 
-    def place(self, alignment: int, bound: int) -> Placement:
-        return place([b.buffer for b in self.blocks], alignment=alignment, overlays=self.overlays, bound=bound)
+    def place(self, alignment: int, bound: int, effort: int = EFFORT) -> Placement:
+        buffers = [b.buffer for b in self.blocks]
+        return place(buffers, alignment=alignment, overlays=self.overlays, bound=bound, effort=effort)
 
 
 def _root_of(lives: Lives, part: Part) -> Part:
