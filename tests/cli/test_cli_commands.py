@@ -108,7 +108,7 @@ def test_does_not_fit(cli: Call, demo_model: Path, tmp_path: Path) -> None:
     result = cli("compile", demo_model, "-b", small_board(tmp_path, "6K"), "-o", tmp_path / "out")
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert result.stderr.startswith("error[M001]: digits_int8 does not fit small: RAM 7.")
+    assert result.stderr.startswith("error[M001]: digits_int8 does not fit small: RAM 6.6 KiB of 6.0 KiB")
     assert "\n\nhint: " in result.stderr
     assert not (tmp_path / "out").exists()
 

@@ -97,9 +97,7 @@ def test_working_memory_before_tensors(rows: bool) -> None:
     net.conv(8, 3)
     net.depthwise(3)
     net.conv(4, 3)
-    plan = lower(
-        net.done(), frozenset({"dsp", "unaligned"}), goal=Goal(rows=rows, rooms=rooms(1500 if not rows else 900, LARGE))
-    ).plan
+    plan = lower(net.done(), frozenset({"dsp", "unaligned"}), goal=Goal(rows=rows, rooms=rooms(1500, LARGE))).plan
     own = [b for b in plan.blocks if b.kind in ("scratch", "rows", "sums")]
     assert own
     assert {memory_of(plan, b) for b in own} == {"m0"}
