@@ -116,7 +116,6 @@ def run_in_arena(graph: Graph, plan: MemoryPlan, sample: Array) -> list[Array]:
 
 def run_rows(program: RowProgram, plan: MemoryPlan, arena: Array, sample: Array) -> None:
     low, high = [w.first for w in program.windows], [w.first for w in program.windows]
-    rows_in = [0] * len(program.nodes)
     seen: dict[Node, list[Array]] = {}
 
     def window(i: int, row: int, count: int = 1) -> Array:
@@ -171,7 +170,6 @@ def run_rows(program: RowProgram, plan: MemoryPlan, arena: Array, sample: Array)
                 size = y.type.nbytes // y.shape[1]
                 lo = plan.offsets[y] + move.row * size
                 arena[lo : lo + size] = row.reshape(-1)
-            rows_in[move.index] += 1
 
 
 # ---------------------------------------------------------------------------------------------- wrong plans
@@ -207,3 +205,17 @@ def test_a_plan_that_is_a_little_tighter_is_caught(seed: int) -> None:
                 broken += not np.array_equal(run_in_arena(graph, tighter, sample)[0], expected)
     assert broken == 0
     assert caught > 0
+
+
+def test_sums_that_rows_are_written_over_are_caught() -> None:
+    net = ImageNet(3, 8, 6, 4)
+    net.conv(8, 3)
+    net.depthwise(3)
+    net.global_pool()
+    graph = net.done()
+    plan = lower(graph, frozenset(), goal=RAM).plan
+    ((node, _),) = plan.sums_offsets.items()
+    (window, *_) = (plan.offsets[v] for unit in plan.units for v in unit.inside)
+    wrong = dataclasses.replace(plan, sums_offsets={node: window})
+    assert not is_refused(plan, graph)
+    assert is_refused(wrong, graph)

@@ -39,9 +39,6 @@ class Run:
     def step(self, node: Node) -> Step:
         return next(s for s in self.program.steps if s.node is node)
 
-    def windows(self) -> list[Window]:
-        return list(self.rows.windows)
-
     def at(self, window: Window, memory: str = "memory") -> str:
         """C expression of where a window begins."""
         return self.program.address(self.program.plan.offsets[window.value], memory)

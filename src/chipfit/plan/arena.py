@@ -42,7 +42,7 @@ class MemoryPlan:
     """Where everything lies that changes while the model runs. All figures are bytes.
 
     ``offsets``: every value in the arena; a window of rows where a value exists as such only; a view has its root's
-    offset and its own. ``state_views``: values that lie in a variable's storage. ``scratch_offsets``, ``sums_offsets``:
+    offset and its own. Values in a variable's storage are not in it. ``scratch_offsets``, ``sums_offsets``:
     by node. ``arena_bytes`` holds all of it; ``regions`` says which offsets lie in which memory, one behind the other.
     ``scratch_bytes`` says by how much the arena would be smaller without any scratch. ``lower_bound``: no placement of
     these steps is below; ``plain_bound``: most bytes alive at one step if nothing shared memory (no overlay, no rows).
@@ -65,7 +65,6 @@ class MemoryPlan:
     plain_bound: int
     bounds: tuple[int, ...]
     how: str
-    state_views: Mapping[Value, View]
     state_offsets: Mapping[str, int]
     state_bytes: int
     input_preserved: bool
@@ -167,7 +166,6 @@ def plan_memory(
         plain_bound=plain_bound(lives, alignment),
         bounds=bounds,
         how=where.how,
-        state_views={v: view for v, view in views.items() if isinstance(view.root, str)},
         state_offsets=state_offsets,
         state_bytes=state_bytes,
         input_preserved=False,

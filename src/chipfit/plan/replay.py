@@ -139,6 +139,13 @@ class _Memory:
         self._check(f"rows of {value.name}", at, nbytes)
         return at
 
+    def expect_sums(self, node: Node, when: str) -> None:
+        sums = sums_of(node)
+        assert sums is not None
+        at, tag = self.plan.sums_offsets[node], self.tag("sums", 0)
+        if not np.array_equal(self.tags[at : at + sums.nbytes], np.arange(tag, tag + sums.nbytes)):
+            raise _wrong(f"the sums of {node} are not whole {when}")
+
     def put_row(self, value: Value, at: int, row: int) -> None:
         size = row_bytes(value)
         self.put(at, size, self.tag(value, (row + (1 << 20)) * size))
@@ -275,8 +282,7 @@ def _replay_rows(memory: _Memory, unit: Unit, program: RowProgram) -> None:
     memory.expect(whole, f"when {unit.name} begin")
     sums = sums_of(unit.nodes[-1])
     if sums is not None and unit.nodes[-1] in memory.plan.sums_offsets:
-        at = memory.plan.sums_offsets[unit.nodes[-1]]
-        memory.put(at, sums.nbytes, memory.tag("sums", 0))
+        memory.put(memory.plan.sums_offsets[unit.nodes[-1]], sums.nbytes, memory.tag("sums", 0))
     for move in program.moves:
         if move.kind in ("fill", "input"):
             windows.put(move.index, move.row)
@@ -294,6 +300,8 @@ def _replay_move(memory: _Memory, unit: Unit, windows: _Windows, move: Move) -> 
     nbytes = unit.scratch.get(node, 0)
     if nbytes:
         memory.scratch(node, nbytes)
+    if move.kind in ("sum", "finish"):
+        memory.expect_sums(node, when)
     output = node.outputs[0]
     if move.kind == "row" and output in program.window_of:
         windows.put(program.window_of[output], move.row)

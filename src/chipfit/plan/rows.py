@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 from weakref import WeakKeyDictionary
@@ -250,8 +250,6 @@ class _Tracker:
     """Goes through a program and notes what is live."""
 
     program: RowProgram
-    low: list[int] = field(default_factory=list[int])
-    high: list[int] = field(default_factory=list[int])
 
     def ranges(self) -> dict[Value | Node, tuple[Array, Array]]:
         p = self.program
