@@ -45,6 +45,7 @@ KERNEL, WINDOW, SOFTMAX = "include/cf_kernel.h", "include/cf_window.h", "include
 CONV, DEPTHWISE = "kernels/cf_conv2d_s8.h", "kernels/cf_depthwise_conv2d_s8.h"
 AVERAGE, MAX_POOL = "kernels/cf_average_pool2d_s8.h", "kernels/cf_max_pool2d_s8.h"
 DENSE = "kernels/cf_fully_connected_s8.h"
+SIGMOID, SOFTMAX16 = "include/cf_sigmoid.h", "kernels/cf_softmax_s16.h"
 DENSE_DSP, DENSE_TILE = "include/cf_dense_dsp.h", "include/cf_tile_dense.h"
 FINISH, STRIP, PLANE = "include/cf_finish.h", "include/cf_strip.h", "include/cf_plane.h"
 SMALL, SMALL_CONV = "include/cf_small.h", "kernels/cf_conv2d_s8_dsp_small.h"
@@ -53,7 +54,45 @@ SMALL_DEPTHWISE = "kernels/cf_depthwise_conv2d_s8_dsp_small.h"
 LINES_3X3, PLANES_3X3 = "include/cf_tile_depthwise_3x3.h", "kernels/cf_depthwise_conv2d_s8_dsp_3x3.h"
 DSP, MULH, THUMB1, MLA = (frozenset({feature}) for feature in ("dsp", "mulh", "thumb1", "mla"))
 
+S16, LAYER_S16, TILE_S16 = "include/cf_s16.h", "include/cf_layer_s16.h", "include/cf_tile_s16.h"
+CONV_S16, DEPTHWISE_S16 = "kernels/cf_conv2d_s16_dsp.h", "kernels/cf_depthwise_conv2d_s16_dsp.h"
+
+LAYERS_S16 = (
+    Mutation("rounding of sums of 64 bits", "conv2d", S16, "<< (right - 1)", "<< (right - 2)"),
+    Mutation("half a unit", "conv2d", LAYER_S16, "cf_shl(1, (int)p->shift - 1)", "cf_shl(1, (int)p->shift - 2)", DSP),
+    Mutation("an odd channel", "conv2d", LAYER_S16, "} else if (count > 0) {", "} else if (count > 1) {", DSP),
+    Mutation("the second half of four", "conv2d", TILE_S16, "cf_load32(x1 + 2 * i)", "cf_load32(x1)", DSP),
+    Mutation("zeros before a window", "conv2d", CONV_S16, "cf_zero_s16(to, begin * p->in_c);", "(void)to;", DSP),
+    Mutation("pair across rows", "depthwise_conv2d", DEPTHWISE_S16, "inside && ox + 1 < out_w", "inside", DSP),
+    Mutation("the last odd tap", "depthwise_conv2d", DEPTHWISE_S16, "i % 2 != 0 || i == taps - 1", "i % 2 != 0", DSP),
+)
+
+LSTM, LSTM_DSP = "include/cf_lstm.h", "kernels/cf_unidirectional_sequence_lstm_s8_dsp.h"
+LSTM_S8, LSTM_S16 = (f"kernels/cf_unidirectional_sequence_lstm_{kind}.h" for kind in ("s8", "s16"))
+SVDF, SVDF_DSP, SVDF_S16 = "include/cf_svdf.h", "kernels/cf_svdf_s8_dsp.h", "kernels/cf_svdf_s8_s16.h"
+LSTM_OP = "unidirectional_sequence_lstm"
+
+RECURRENT = (
+    Mutation("lstm: halves of cell states", LSTM_OP, LSTM, "(x + 1) >> 1, n - 1", "x >> 1, n - 1"),
+    Mutation("lstm: negative halves", LSTM_OP, LSTM, "x + (x >> 31) +", "x +"),
+    Mutation("lstm: clip of the cell", LSTM_OP, LSTM, "p->cell_min, p->cell_max", "INT16_MIN, p->cell_max"),
+    Mutation("lstm: gates change places", LSTM_OP, LSTM, "3 * gates[1]", "3 * gates[3]"),
+    Mutation("lstm: rounding before tanh", LSTM_OP, LSTM, "p->shift_tanh) >> 1))", "p->shift_tanh) >> 2))"),
+    Mutation("lstm: h of the step before", LSTM_OP, LSTM_S8, "hidden = yp;", "(void)yp;"),
+    Mutation("lstm: batch after batch", LSTM_OP, LSTM_S16, "n * p->sample + t * p->step", "n + t"),
+    Mutation("lstm: sums scaled up", LSTM_OP, LSTM_DSP, "shift > 0 ? shift : 0", "0", DSP),
+    Mutation(
+        "lstm: sums of the other kind", LSTM_OP, LSTM_DSP, "p->m_h[k], p->shift_h[k]", "p->m_h[k], p->shift_x[k]", DSP
+    ),
+    Mutation("svdf: newest result is clamped", "svdf", SVDF, "v + p->state_zero", "cf_ssat8(v + p->state_zero)"),
+    Mutation("svdf: memory of the last filter", "svdf", SVDF_S16, "next[i] = state[i + 1];", "next[i] = state[i];"),
+    Mutation("svdf: newest of four", "svdf", SVDF_DSP, "next[2 * memory] =", "next[3 * memory] =", DSP),
+    Mutation("svdf: filters that are no four", "svdf", SVDF_DSP, "left % 4 : 4", "left % 2 : 4", DSP),
+)
+
 MUTATIONS = (
+    *LAYERS_S16,
+    *RECURRENT,
     Mutation("rounding constant of the high product", "conv2d", KERNEL, "(INT64_C(1) << 30)", "(INT64_C(1) << 29)"),
     Mutation("halves of negative numbers", "mul", KERNEL, "(mask >> 1) + (x < 0)", "(mask >> 1)"),
     Mutation("shift to the left is lost", "mul", KERNEL, "(uint32_t)x << left", "(uint32_t)x"),
@@ -104,7 +143,7 @@ MUTATIONS = (
         "src, p->element, p->after[5]",
     ),
     Mutation("dense: overlap of the first four", "fully_connected", DENSE_DSP, "left % 4 : 4", "left % 3 : 4", DSP),
-    Mutation("dense: low bytes of the lanes", "fully_connected", DENSE_DSP, "cf_shl(s.s3, 8)", "cf_shl(s.s2, 8)", DSP),
+    Mutation("dense: low bytes of the lanes", "fully_connected", DENSE_TILE, "cf_shl(s.s3, 8)", "cf_shl(s.s2, 8)", DSP),
     Mutation("dense: negative sums", "fully_connected", DENSE_DSP, "extra & (a >> 31)", "0", DSP),
     Mutation("dense: end of an odd row", "fully_connected", DENSE_TILE, "memcpy(last, x, (size_t)n)", "(void)x", DSP),
     Mutation(
@@ -168,6 +207,19 @@ MUTATIONS = (
     Mutation("small: first of four", "depthwise_conv2d", SMALL_DEPTHWISE, "(in_c - 1) % 4 + 1", "4", DSP),
     Mutation("softmax: exponentials", "softmax", "include/cf_fixed.h", "quarter << i", "quarter >> i"),
     Mutation("average: unsigned bytes", "average_pool2d", "include/cf_four_sums.h", "- 128 * count", "- 127 * count"),
+    Mutation("int16: bits of an addition", "add", "kernels/cf_add_s16.h", "LEFT_SHIFT 15", "LEFT_SHIFT 14"),
+    Mutation("int16: a subtraction", "sub", "kernels/cf_add_s16.h", "p->b_sign * vb", "vb"),
+    Mutation("int16: halves of the input", "logistic", SIGMOID, "<< p->shift) >> 1", "<< p->shift) >> 2"),
+    Mutation("int16: end of the table", "tanh", SIGMOID, "step >= 255", "step > 255"),
+    Mutation("int16: negative logistic", "logistic", "kernels/cf_logistic_s16.h", "- v + 511", "- v + 512"),
+    Mutation("int16: negative tanh", "tanh", "kernels/cf_tanh_s16.h", "127 - v", "128 - v"),
+    Mutation("int16: softmax between numbers", "softmax", SOFTMAX16, "+ 64) >> 7", ") >> 7"),
+    Mutation("int16: softmax far below", "softmax", SOFTMAX16, "(x, INT16_MIN, INT16_MAX)", "(x, -32000, INT16_MAX)"),
+    Mutation("int16: sum of exponentials", "softmax", SOFTMAX16, "(1u << 13)", "(1u << 12)"),
+    Mutation("int16: sign of alpha", "leaky_relu", "kernels/cf_leaky_relu_s16.h", "p->negative_sign *", "1 *"),
+    Mutation("int16: negative halves", "resize_bilinear", "kernels/cf_resize_bilinear_s16.h", " - (v < 0)", ""),
+    Mutation("int16: start of the maximum", "max_pool2d", "kernels/cf_max_pool2d_s16.h", "acc = INT16_MIN", "acc = 0"),
+    Mutation("int16: greatest of an axis", "reduce_max", "kernels/cf_reduce_max_s16.h", "acc = *xp", "acc = 0"),
 )
 FAST = tuple(m for m in MUTATIONS if m.file in (AVERAGE, SOFTMAX))
 """Few that compile quickly: they run with all other tests."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from chipfit import oracle
-from chipfit.graph import Array
+from chipfit.graph import Array, Node
+from chipfit.ops._weights_only import real_weights
 
 HAVE_TFLM = oracle.have_tflm()
 HAVE_LITERT = oracle.have_litert()
@@ -24,3 +26,14 @@ def tflm_run(model: bytes, inputs: Sequence[Array]) -> list[Array]:
 def litert_run(model: bytes, inputs: Sequence[Array]) -> list[Array]:
     """Outputs of one run on LiteRT's reference kernels."""
     return oracle.litert_run(model, [inputs])[0]
+
+
+def hybrid_noise(node: Node, x: Array) -> float:
+    """How far LiteRT may be from a float layer with int8 weights, whose inputs it rounds to integers as it runs.
+
+    A step of inputs between 0 and the greatest magnitude, times the weights that an output sums up.
+    """
+    w = node["w"]
+    axis = 3 if node.op.name == "depthwise_conv2d" else 0
+    sums = np.abs(np.moveaxis(real_weights(w, w.array), axis, 0).reshape(w.shape[axis], -1)).sum(axis=1)
+    return float(np.abs(x).max()) / 127 * float(sums.max())

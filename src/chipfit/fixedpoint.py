@@ -76,6 +76,21 @@ def requantize(acc: IntLike, m: IntLike, shift: IntLike, zero_point: int, low: i
     return np.clip(multiply_by_quantized_multiplier(acc, m, shift) + zero_point, low, high)
 
 
+def reduce_multiplier(m: IntLike) -> Int:
+    """A multiplier of 31 bits rounded to its upper 15."""
+    return np.minimum((as_int64(m) + (1 << 15)) >> 16, (1 << 15) - 1)
+
+
+def multiply_wide_by_quantized_multiplier(x: IntLike, m: IntLike, shift: IntLike) -> Int:
+    """``x * m * 2**(shift-31)`` for sums ``x`` of 64 bits: the multiplier has 15 bits, halves go up, once.
+
+    Of the result the low 32 bits are kept. ``shift`` is at most 14.
+    Source: TFLite ``MultiplyByQuantizedMultiplier(int64_t, ...)``.
+    """
+    right = 15 - as_int64(shift)
+    return wrap_int32((as_int64(x) * reduce_multiplier(m) + (np.int64(1) << (right - 1))) >> right)
+
+
 def divide_round_away(a: IntLike, b: IntLike) -> Int:
     """``round(a / b)``, halves away from zero, for b > 0 (the averaging of TFLite's pools)."""
     a, b = as_int64(a), as_int64(b)
@@ -196,7 +211,7 @@ def saturate16(x: IntLike) -> Int:
 def multiplier16(scale: float) -> tuple[int, int]:
     """:func:`quantize_multiplier` with 15 bits. Source: TFLite ``DownScaleInt32ToInt16Multiplier``."""
     m, shift = quantize_multiplier(scale)
-    return min((m + (1 << 15)) >> 16, (1 << 15) - 1), shift
+    return int(reduce_multiplier(m)), shift
 
 
 def rounding_high_multiply16(a: IntLike, b: IntLike) -> Int:

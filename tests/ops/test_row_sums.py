@@ -14,7 +14,7 @@ from chipfit.codegen import ctext
 from chipfit.emulate import build_elf, run_elf
 from chipfit.graph import Array, DType, Node
 from chipfit.ops import REGISTRY, Call, Port, RowSums, make_node, op_of, random_input
-from chipfit.ops._base import int8_type
+from chipfit.ops._base import int8_type, int16_type
 from chipfit.ops.average_pool2d import AveragePool2D
 from chipfit.ops.mean import Mean
 from chipfit.targets import load_board
@@ -42,7 +42,8 @@ def images(name: str) -> list[Image]:
     for node in nodes:
         sums = op_of(node).row_sums(node)
         if sums is not None:
-            for x in (random_input(rng, node["x"].type), np.full(node["x"].shape, -128, np.int8)):
+            low, _ = node["x"].dtype.range
+            for x in (random_input(rng, node["x"].type), np.full(node["x"].shape, low, node["x"].dtype.numpy)):
                 (y,) = op_of(node).evaluate(node, x)
                 found.append(Image(node, sums, x, y))
     return found
@@ -50,9 +51,11 @@ def images(name: str) -> list[Image]:
 
 def large_nodes(rng: np.random.Generator) -> list[Node]:
     """Rows of more than 256 pixels, which overflow 16-bit sums."""
-    x = int8_type(rng, 1, 3, 601, 8)
-    y = (DType.INT8, x.quant)
-    return [make_node(AveragePool2D((3, 601), (3, 601)), {"x": x}, y), make_node(Mean((1, 2)), {"x": x}, y)]
+    return [
+        make_node(op, {"x": x}, (x.dtype, x.quant))
+        for x in (int8_type(rng, 1, 3, 601, 8), int16_type(rng, 1, 3, 601, 8))
+        for op in (AveragePool2D((3, 601), (3, 601)), Mean((1, 2)))
+    ]
 
 
 def statement(kernel: str, call: Call, pointers: dict[str, str]) -> str:
@@ -67,39 +70,46 @@ def source(cases: Sequence[Image], head: str, read: str, write: str) -> str:
     kernels = sorted({kernel for c in cases for kernel, _ in (c.sums.add, c.sums.finish)})
     rows = max(row_bytes(c) for c in cases)
     text = "".join(f'#include "{k}.h"\n' for k in kernels) + head
-    text += f"static int8_t row[{rows}] __attribute__((aligned(4)));\n"
+    text += f"static union {{\n    int8_t s8[{rows}];\n    int16_t s16[{rows // 2}];\n    int32_t aligned;\n}} row;\n"
     body = ""
     for i, case in enumerate(cases):
         height = case.node["x"].shape[1]
         text += (
-            f"static void case{i}(int32_t *sums, int8_t *y)\n{{\n"
+            f"static void case{i}(int32_t *sums, {case.node['y'].dtype.c_type} *y)\n{{\n"
             f"    memset(sums, 0, {case.sums.nbytes});\n"
-            f"    for (int r = 0; r < {height}; r++) {{\n    {read}(row, {row_bytes(case)});\n"
-            f"{statement(*case.sums.add, {'x': 'row', 'sums': 'sums'})}    }}\n"
+            f"    for (int r = 0; r < {height}; r++) {{\n    {read}(&row, {row_bytes(case)});\n"
+            f"{statement(*case.sums.add, {'x': row_of(case), 'sums': 'sums'})}    }}\n"
             f"{statement(*case.sums.finish, {'sums': 'sums', 'y': 'y'})}}}\n"
         )
         body += (
-            f"    {{\n    static int32_t sums[{case.sums.nbytes // 4}];\n    static int8_t y[{case.y.size}];\n"
-            f"    case{i}(sums, y);\n    {write}(y, {case.y.size});\n    }}\n"
+            f"    {{\n    static int32_t sums[{case.sums.nbytes // 4}];\n"
+            f"    static {case.node['y'].dtype.c_type} y[{case.y.size}];\n"
+            f"    case{i}(sums, y);\n    {write}(y, {case.y.nbytes});\n    }}\n"
         )
     return f"{text}int main(void)\n{{\n{body}    return 0;\n}}\n"
 
 
 def row_bytes(case: Image) -> int:
-    return case.x.size // case.node["x"].shape[1]
+    return case.x.nbytes // case.node["x"].shape[1]
+
+
+def row_of(case: Image) -> str:
+    return "row.s8" if case.x.dtype == np.int8 else "row.s16"
 
 
 def check(cases: Sequence[Image], output: bytes) -> None:
-    assert len(output) == sum(c.y.size for c in cases)
+    assert len(output) == sum(c.y.nbytes for c in cases)
     at = 0
     for case in cases:
-        got = np.frombuffer(output[at : at + case.y.size], np.int8).reshape(case.y.shape)
+        got = np.frombuffer(output[at : at + case.y.nbytes], case.y.dtype).reshape(case.y.shape)
         assert np.array_equal(got, case.y), f"{case.node.op} {case.node['x'].type}"
-        at += case.y.size
+        at += case.y.nbytes
 
 
 def test_which_operators_sum_rows() -> None:
-    assert [name for name in sorted(REGISTRY) if images(name)] == WITH_SUMS
+    for dtype in (np.int8, np.int16):
+        found = [name for name in sorted(REGISTRY) if any(image.x.dtype == dtype for image in images(name))]
+        assert found == WITH_SUMS
     x = int8_type(np.random.default_rng(0), 1, 4, 4, 8)
     partial = make_node(AveragePool2D((4, 2), (4, 2)), {"x": x}, (DType.INT8, x.quant))
     assert op_of(partial).row_sums(partial) is None

@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chipfit.graph import Array, DType, Node, Quant
+from chipfit.graph import Array, DType, Node, Quant, TensorType
 from chipfit.ops import REGISTRY, Op, Rows, make_node, op_of, random_input
-from chipfit.ops._base import float_type, int8_type
+from chipfit.ops._base import float_type, int8_type, int16_type
 from chipfit.ops.add import Add
 from chipfit.ops.average_pool2d import AveragePool2D
 from chipfit.ops.cast import Cast
 from chipfit.ops.dequantize import Dequantize
+from chipfit.ops.leaky_relu import LeakyRelu
 from chipfit.ops.max_pool2d import MaxPool2D
 from chipfit.ops.quantize import Quantize
 from chipfit.ops.relu import Relu
+from chipfit.ops.relu6 import Relu6
 
 OPS = sorted(REGISTRY)
 
@@ -26,16 +28,22 @@ def nodes_of(name: str) -> list[tuple[Node, Rows]]:
 
 
 def images(name: str, rng: np.random.Generator) -> list[Node]:
-    """One image each for operators whose samples are none."""
+    """Images for operators whose samples are none."""
     x, y = int8_type(rng, 1, 4, 3, 5), Quant.per_tensor(0.07, -9)
-    made: dict[str, tuple[Op, DType, Quant | None]] = {
-        "relu": (Relu(), DType.INT8, y),
-        "quantize": (Quantize(), DType.INT8, y),
-        "cast": (Cast(), DType.INT16, None),
-        "dequantize": (Dequantize(), DType.FLOAT32, None),
+    wide, z = int16_type(rng, 1, 4, 3, 5), Quant.per_tensor(0.0005)
+    made: dict[str, list[tuple[Op, TensorType, DType, Quant | None]]] = {
+        "relu": [(Relu(), x, DType.INT8, y), (Relu(), wide, DType.INT16, z)],
+        "relu6": [(Relu6(), wide, DType.INT16, z)],
+        "leaky_relu": [(LeakyRelu(0.3), wide, DType.INT16, z)],
+        "quantize": [
+            (Quantize(), x, DType.INT8, y),
+            (Quantize(), x, DType.INT16, z),
+            (Quantize(), wide, DType.INT8, y),
+        ],
+        "cast": [(Cast(), x, DType.INT16, None)],
+        "dequantize": [(Dequantize(), x, DType.FLOAT32, None), (Dequantize(), wide, DType.FLOAT32, None)],
     }
-    op, dtype, quant = made.get(name, (None, None, None))
-    return [make_node(op, {"x": x}, (dtype, quant))] if op is not None and dtype is not None else []
+    return [make_node(op, {"x": kind}, (dtype, quant)) for op, kind, dtype, quant in made.get(name, [])]
 
 
 def test_which_operators_have_rows() -> None:

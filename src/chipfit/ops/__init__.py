@@ -23,6 +23,7 @@ from chipfit.ops._base import (
     make_node,
     op_of,
     random_input,
+    stateful_graph_of,
 )
 from chipfit.ops._traversal import Rows, Traversal
 
@@ -52,4 +53,5 @@ __all__ = [
     "make_node",
     "op_of",
     "random_input",
+    "stateful_graph_of",
 ]

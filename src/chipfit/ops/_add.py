@@ -9,7 +9,7 @@ from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import quantize_multiplier
 from chipfit.graph import Array, DType, Node
 from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
-from chipfit.ops._add_s8 import LEFT_SHIFT, Rescale, find_two_products
+from chipfit.ops._add_integers import LEFT_SHIFT, Rescale, find_two_products
 from chipfit.ops._base import Call, Kernel, for_types
 from chipfit.ops._broadcast import Binary, Params, broadcast_call
 from chipfit.ops._int32 import activation_range_int32, clamp_int32
@@ -29,8 +29,9 @@ class AddLike(Binary):
 
     def rescale(self, node: Node) -> Rescale:
         a, b, y = node["a"].q, node["b"].q, node["y"].q
-        to_a, to_b, to_y = _multipliers(a.s, b.s, y.s)
-        low, high = activation_range(self.activation, DType.INT8, y)
+        dtype = node["y"].dtype
+        to_a, to_b, to_y = _multipliers(node)
+        low, high = activation_range(self.activation, dtype, y)
         return Rescale(
             a=quantize_multiplier(to_a),
             b=quantize_multiplier(to_b),
@@ -41,19 +42,20 @@ class AddLike(Binary):
             low=low,
             high=high,
             sign=self.sign,
+            left_shift=LEFT_SHIFT[dtype],
         )
 
     def check(self, node: Node) -> None:
-        require_one_type(node, DType.INT8, DType.FLOAT32, DType.INT32)
-        if node["y"].dtype is DType.INT8:
+        require_one_type(node, DType.INT8, DType.INT16, DType.FLOAT32, DType.INT32)
+        if node["y"].dtype in LEFT_SHIFT and _multipliers(node)[2] >= 1.0:
             a, b, y = node["a"].q, node["b"].q, node["y"].q
-            if _multipliers(a.s, b.s, y.s)[2] >= 1.0:
-                raise ChipfitError(
-                    "O002",
-                    f"{self.name} '{node.name}': the output's scale {y.s:g} is less than a millionth of the operands' "
-                    f"({a.s:g}, {b.s:g}), which TensorFlow Lite does not accept either",
-                    "the output's range was calibrated wrongly",
-                )
+            raise ChipfitError(
+                "O002",
+                f"{self.name} '{node.name}': the output's scale {y.s:g} is too small for those of the operands "
+                f"({a.s:g}, {b.s:g}): less than their double by 2**-{LEFT_SHIFT[node['y'].dtype]}, "
+                "which TensorFlow Lite does not accept either",
+                "the output's range was calibrated wrongly",
+            )
 
     def eval_float(self, node: Node, *x: Array) -> Array:
         return activation_float(self.activation, x[0] + x[1] if self.sign > 0 else x[0] - x[1])
@@ -71,13 +73,14 @@ class AddLike(Binary):
         return broadcast_call(node, {"act_min": low_f, "act_max": high_f}, "cf_binary_f32_params")
 
 
-def _multipliers(a: float, b: float, y: float) -> tuple[float, float, float]:
+def _multipliers(node: Node) -> tuple[float, float, float]:
     """Of the two operands and of the result, from the three scales; in double.
 
     Source: TFLite Micro ``CalculateOpDataAdd`` and ``CalculateOpDataSub``.
     """
+    a, b, y = node["a"].q.s, node["b"].q.s, node["y"].q.s
     twice = 2 * max(a, b)
-    return a / twice, b / twice, twice / ((1 << LEFT_SHIFT) * y)
+    return a / twice, b / twice, twice / ((1 << LEFT_SHIFT[node["y"].dtype]) * y)
 
 
 def _rescale(node: Node) -> Rescale:
@@ -112,10 +115,16 @@ def _call_two_products(node: Node) -> Call:
 
 def _call_rescale(node: Node) -> Call:
     r = _rescale(node)
-    params: Params = {
-        "a_zero": r.a_zero,
-        "b_zero": r.b_zero,
-        "y_zero": r.y_zero,
+    zeros = {"a_zero": r.a_zero, "b_zero": r.b_zero, "y_zero": r.y_zero}
+    return broadcast_call(node, {**zeros, **_multiplier_params(r)})
+
+
+def _call_int16(node: Node) -> Call:
+    return broadcast_call(node, _multiplier_params(_rescale(node)))
+
+
+def _multiplier_params(r: Rescale) -> Params:
+    return {
         "a_m": r.a[0],
         "a_shift": r.a[1],
         "b_m": r.b[0],
@@ -126,14 +135,14 @@ def _call_rescale(node: Node) -> Call:
         "act_min": r.low,
         "act_max": r.high,
     }
-    return broadcast_call(node, params)
 
 
 #: the preferred one first
-ADD_S8_KERNELS = (
+ADD_KERNELS = (
     scalar_lookup_kernel(),
     Kernel(
         "cf_add_s8", for_types("int8"), when=_has_two_products, call=_call_two_products, traversal=elements_in_order
     ),
     Kernel("cf_add_s8_rescale", for_types("int8"), call=_call_rescale, traversal=elements_in_order),
+    Kernel("cf_add_s16", for_types("int16"), call=_call_int16, traversal=elements_in_order),
 )

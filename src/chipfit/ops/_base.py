@@ -110,7 +110,8 @@ NARROW = 1.25
 class Kernel:
     """One C implementation. The function and its header have the same name: ``runtime/kernels/<name>.h``.
 
-    ``types`` are the element types it is for: ``(first input, output)``; None: any, it moves bytes.
+    ``types`` are the element types it is for: ``(first input, output)``; None: any, it moves bytes. ``weights``: the
+    element type at the port w; None: any that the operator takes with such an input.
     ``needs`` are core features (``dsp``, ``fpu`` ...). ``when`` returns True, or the reason why it cannot be used.
     ``call`` builds the arguments if they differ from the op's own. ``weight_bytes``: flash per weight, about.
     ``per_mac``: instructions per multiply-accumulate, about (measured on typical layers): what wider weights buy.
@@ -132,6 +133,7 @@ class Kernel:
     compact: bool = False
     form: str = ""
     traversal: Callable[[Node, bool], Traversal | None] | None = None
+    weights: str | None = None
 
     @property
     def title(self) -> str:
@@ -147,7 +149,9 @@ class Kernel:
             return True
         first = node.operands[0] if node.operands else node.outputs[0]
         last = node.outputs[0] if node.outputs else first
-        return (first.dtype.value, last.dtype.value) == self.types
+        if (first.dtype.value, last.dtype.value) != self.types:
+            return False
+        return self.weights is None or node["w"].dtype.value == self.weights
 
     def reason_against(
         self, node: Node, features: frozenset[str], weight_bytes: float = NARROW, shared: bool = False
@@ -193,6 +197,8 @@ class Op(OpBase):
     kernels: ClassVar[tuple[Kernel, ...]] = ()
     #: the output has the bytes of the input in the same order: it can be the same memory
     is_view: ClassVar[bool] = False
+    #: state that a recurrent layer takes and gives: (input port, output port)
+    states: ClassVar[tuple[tuple[str, str], ...]] = ()
     #: what its int8 form asks of scales and zero points
     quant: ClassVar[Roles] = NO_ROLES
 
@@ -217,8 +223,8 @@ class Op(OpBase):
             for y, v in zip(outputs, node.outputs, strict=True)
         )
 
-    def quantized(self, quant: Quant) -> Op:
-        """The operator on integers that stands for this one on real numbers; ``quant``: of its first output."""
+    def quantized(self, quant: Quant, dtype: DType = DType.INT8) -> Op:
+        """The operator on integers that stands for this one on real numbers; both are those of its first output."""
         return self
 
     def macs(self, node: Node) -> int:
@@ -348,6 +354,42 @@ def graph_of(node: Node) -> Graph:
     return Graph(node.op.name, inputs, list(node.outputs), [node])
 
 
+def stateful_graph_of(node: Node) -> Graph:
+    """As :func:`graph_of`; a recurrent layer reads its state from variables, and assigns to them what it becomes."""
+    op = op_of(node)
+    changed = Node(op, list(node.inputs), list(node.outputs))
+    before: list[Node] = []
+    after: list[Node] = []
+    variables: dict[str, Variable] = {}
+    for taken, given in op.states:
+        name, type_ = f"state_{taken}", node[taken].type
+        zero = 0 if type_.quant is None else type_.q.zp
+        variables[name] = Variable(name, type_, np.full(type_.shape, zero, type_.dtype.numpy))
+        read, written = state_nodes(changed, taken, given, name)
+        before.append(read)
+        after.append(written)
+    graph = graph_of(changed)
+    if op.states:
+        graph.inputs = [v for v in graph.inputs if all(v is not read.outputs[0] for read in before)]
+        graph.outputs = [v for v in graph.outputs if all(v is not written.operands[0] for written in after)]
+        graph.nodes, graph.variables = [*before, changed, *after], variables
+    return graph
+
+
+def state_nodes(node: Node, taken: str, given: str, variable: str) -> tuple[Node, Node]:
+    """Nodes that read the variable before ``node`` and assign to it afterwards.
+
+    The values at the ports ``taken`` and ``given`` become ``<variable>/old`` and ``<variable>/new``.
+    """
+    from chipfit.ops.assign_variable import AssignVariable
+    from chipfit.ops.read_variable import ReadVariable
+
+    old, new = Value(f"{variable}/old", node[taken].type), Value(f"{variable}/new", node[given].type)
+    node.inputs[node.op.inputs.index(taken)] = old
+    node.outputs[node.op.outputs.index(given)] = new
+    return Node(ReadVariable(variable), [], [old]), Node(AssignVariable(variable), [new], [])
+
+
 def _graph_of_state(node: Node, variable: str) -> Graph:
     from chipfit.ops.assign_variable import AssignVariable
     from chipfit.ops.read_variable import ReadVariable
@@ -368,6 +410,12 @@ def int8_type(
     s = float(rng.uniform(0.002, 0.3)) if scale is None else scale
     z = int(rng.choice([-128, 127, int(rng.integers(-128, 128))])) if zero_point is None else zero_point
     return TensorType(tuple(shape), DType.INT8, Quant.per_tensor(s, z))
+
+
+def int16_type(rng: np.random.Generator, *shape: int, scale: float | None = None) -> TensorType:
+    """A random int16 activation type: symmetric."""
+    s = float(rng.uniform(0.00001, 0.001)) if scale is None else scale
+    return TensorType(tuple(shape), DType.INT16, Quant.per_tensor(s))
 
 
 def float_type(*shape: int) -> TensorType:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
@@ -11,7 +11,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
-from chipfit.ops._base import Call, Op, Port, float_type, int8_type, make_node
+from chipfit.ops._base import Call, Op, Port, float_type, int8_type, int16_type, make_node
 from chipfit.ops._roles import OWN, Roles
 from chipfit.ops._traversal import Rows, elementwise_rows, sliced
 
@@ -157,6 +157,33 @@ def scaled_sample(rng: np.random.Generator, op: Op, a_scale: float, b_scale: flo
     a = int8_type(rng, 8, 31, scale=a_scale, zero_point=3)
     b = int8_type(rng, 8, 31, scale=b_scale, zero_point=-5)
     return make_node(op, {"a": a, "b": b}, (DType.INT8, Quant.per_tensor(y_scale, int(rng.integers(-128, 128)))))
+
+
+def int16_samples(
+    rng: np.random.Generator, make: Callable[..., Op], result_scale: float = 1.0, same_quant: bool = False
+) -> Iterator[Node]:
+    """int16 nodes over :data:`PAIRS`, each also with a constant on one side; with every activation that ``make`` takes.
+
+    ``result_scale``: about how much larger the stored results would be than the operands in units of their scales.
+    """
+    names = ("none", "relu", "relu6", "relu_n1_to_1") if "act" in make().attributes() else (None,)
+    for i, (a_shape, b_shape) in enumerate(PAIRS):
+        op = make() if names[i % len(names)] is None else make(names[i % len(names)])
+        a, b = int16_type(rng, *a_shape), int16_type(rng, *b_shape)
+        if same_quant:
+            b = int16_type(rng, *b_shape, scale=a.q.s)
+        product = a.q.s * b.q.s if result_scale > 1 else max(a.q.s, b.q.s)
+        y = a.q if same_quant else Quant.per_tensor(product * result_scale * float(rng.uniform(0.6, 2.0)))
+        constant = rng.integers(-32768, 32768, (a_shape, b_shape)[i % 2], dtype=np.int16)
+        yield make_node(op, {"a": a, "b": b}, (DType.INT16, y))
+        mixed = {"a": (a, constant), "b": b} if i % 2 == 0 else {"a": a, "b": (b, constant)}
+        yield make_node(op, mixed, (DType.INT16, y))
+    powers = TensorType((8, 31), DType.INT16, Quant.per_tensor(2.0**-11))  # exact halves of both signs
+    yield make_node(make(), {"a": powers, "b": powers}, (DType.INT16, powers.q if same_quant else _twice(powers.q)))
+
+
+def _twice(quant: Quant) -> Quant:
+    return Quant.per_tensor(2 * quant.s)
 
 
 def int32_samples(rng: np.random.Generator, op: Op) -> Iterator[Node]:

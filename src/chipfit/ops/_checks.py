@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import DType, Node, Value
-from chipfit.ops._types import require_per_tensor
+from chipfit.ops._types import require_per_tensor, require_symmetric
 
 _QUANTIZED = (DType.INT8, DType.UINT8, DType.INT16)
+_MOST_INT16 = (1 << 16) - 1
 
 
 def require_scales(node: Node, *ports: str) -> None:
@@ -17,9 +18,10 @@ def require_scales(node: Node, *ports: str) -> None:
 
 
 def require_same_scale(node: Node) -> None:
-    """x and y have the same zero point, and scales equal within 1e-6 (what TFLite's pools ask for)."""
+    """x and y have the same zero point (int16: 0), and scales equal within 1e-6 (what TFLite's pools ask for)."""
     require_scales(node, "x", "y")
     x, y = node["x"], node["y"]
+    require_symmetric(node, x)
     if x.dtype is not y.dtype or (x.dtype in _QUANTIZED and not _same_scale(x, y)):
         raise ChipfitError(
             "O002",
@@ -33,11 +35,23 @@ def _same_scale(x: Value, y: Value) -> bool:
     return x.q.zp == y.q.zp and abs(x.q.s - y.q.s) <= 1e-6
 
 
+def require_int32_sums(node: Node, count: int) -> None:
+    """Sums of ``count`` int16 elements of x fit into int32."""
+    x = node["x"]
+    if x.dtype is DType.INT16 and count > _MOST_INT16:
+        raise ChipfitError(
+            "O002",
+            f"{node.op.name} '{node.name}' sums {count:,} elements of '{x.name}' ({x.type}); {_MOST_INT16:,} fit into "
+            "the 32 bits of a sum",
+            "reduce the tensor in two steps, or leave this operator in int8",
+        )
+
+
 def require_weight_scales(node: Node, axis: int) -> None:
     """int8 weights have one scale, or one for every output channel along ``axis``; an int8 op's bias is int32."""
     require_scales(node, "x", "y")
     x, w, b = node["x"], node["w"], node.get("b")
-    if x.dtype is DType.INT8:
+    if w.dtype is DType.INT8:
         quant = w.type.quant
         if quant is None or (len(quant.scale) != 1 and (quant.axis != axis or len(quant.scale) != w.shape[axis])):
             raise ChipfitError(

@@ -22,12 +22,12 @@ def conv_dense_reason(node: Node, operands: Operands) -> bool | str:
         return "it has more than one output pixel"
     if x.shape[1:] != w.shape[1:] or any(node.op.attributes()["pad"]):
         return "its window is not the whole input"
-    return dense_dsp_reason(_as_dense(node), operands) if w.is_const else "the weights are computed at run time"
+    return dense_dsp_reason(as_dense(node), operands) if w.is_const else "the weights are computed at run time"
 
 
 def conv_dense_call(node: Node, operands: Operands) -> Call:
     """Arguments of ``cf_fully_connected_s8_dsp`` and ``_wide`` for a convolution with one output pixel."""
-    return dense_dsp_call(_as_dense(node), operands)
+    return dense_dsp_call(as_dense(node), operands)
 
 
 def conv_dense_traversal(node: Node, backward: bool) -> Traversal | None:
@@ -35,7 +35,7 @@ def conv_dense_traversal(node: Node, backward: bool) -> Traversal | None:
     return None if backward else rows_in_order(node, staged=True)
 
 
-def _as_dense(node: Node) -> Node:
+def as_dense(node: Node) -> Node:
     """The node with two axes: weights (out, in), output (1, out)."""
     return prepared(node, "dense node", lambda: _flattened(node))
 

@@ -50,16 +50,26 @@ def dense_dsp_reason(node: Node, operands: Operands) -> bool | str:
     channels = dense_channels(node)
     if channels.greatest >= 1 << 23:
         return f"accumulators reach {channels.greatest:,}; times {K} they leave 32 bits"
-    if operands != "wide" and _interleave(channels.w[_fours(len(channels.w))]).min() < -(1 << 15):
+    return True if operands == "wide" else pairs_fit(channels.w[fours_of(len(channels.w))])
+
+
+def pairs_fit(w: Int) -> bool | str:
+    """True, or why weights (fours, 4, k) cannot be interleaved."""
+    if _interleave(w).min() < -(1 << 15):
         return "a weight of -128 beside a negative one does not fit their common 16 bits"
     return True
+
+
+def pairs_stream(w: Int, start: Int) -> Int:
+    """Per four channels the words that ``cf_dense_four`` reads; w: (fours, 4, k); start: (fours, 4), times ``K``."""
+    return np.concatenate([start[:, 0::2], _words(_interleave(w)), start[:, 1::2]], axis=1)
 
 
 def dense_dsp_call(node: Node, operands: Operands) -> Call:
     """Arguments of ``cf_fully_connected_s8_dsp`` and ``_wide``."""
     channels = dense_channels(node)
     form = prepared(node, "dense form", lambda: _cheapest(channels, node["y"].q.zp))
-    fours = _fours(len(channels.w))
+    fours = fours_of(len(channels.w))
     low, high = dense_range(node)
     out, columns = node["w"].shape
     params: dict[str, int | float | tuple[int, ...]] = {
@@ -104,7 +114,7 @@ def _array(numbers: Iterable[int]) -> Int:
     return np.fromiter(numbers, np.int64)
 
 
-def _fours(out: int) -> Int:
+def fours_of(out: int) -> Int:
     """Channels of each four: (fours, 4). The second four overlap the first; fewer than four channels are repeated."""
     first = [0] if out % 4 else []
     begins = np.array(first + list(range(out % 4, out - 3, 4)), np.int64)
@@ -117,12 +127,10 @@ def _interleave(w: Int) -> Int:
 
 
 def _stream(w: Int, form: _Form, fours: Int, wide: bool) -> Array:
-    lanes = K * w[fours] if wide else _interleave(w[fours])
     start, m = form.start[fours], form.m[fours]
     after = [m] if form.extra is None else [m, form.extra[fours]]
-    words = _words(lanes)
-    parts = [start, words, *after] if wide else [start[:, 0::2], words, start[:, 1::2], *after]
-    return np.concatenate(parts, axis=1).astype(np.int32).reshape(-1)
+    parts = [start, _words(K * w[fours])] if wide else [pairs_stream(w[fours], start)]
+    return np.concatenate([*parts, *after], axis=1).astype(np.int32).reshape(-1)
 
 
 def _words(lanes: Int) -> Int:

@@ -15,7 +15,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType, Value
-from chipfit.ops._base import Call, Op, Port, float_type, int8_type, make_node
+from chipfit.ops._base import Call, Op, Port, float_type, int8_type, int16_type, make_node
 from chipfit.ops._roles import SHARED, Roles
 
 MAX_RANK = 6
@@ -135,8 +135,9 @@ def require_rank(node: Node) -> None:
 
 
 def sample_types(rng: np.random.Generator, *shape: int) -> Iterator[TensorType]:
-    """One type of each element size that matters: 1 byte with quantization, 4 bytes as float and integer."""
+    """One type of each element size that matters: 1 and 2 bytes with quantization, 4 bytes as float and integer."""
     yield int8_type(rng, *shape)
+    yield int16_type(rng, *shape)
     yield float_type(*shape)
     yield TensorType(tuple(shape), DType.INT32)
 

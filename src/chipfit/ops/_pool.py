@@ -11,7 +11,7 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Node, Shape
 from chipfit.ops._activation import Activation, activation_range, activation_range_float
-from chipfit.ops._base import Call, Op, Port, float_type, int8_type, make_node
+from chipfit.ops._base import Call, Op, Port, float_type, int8_type, int16_type, make_node
 from chipfit.ops._checks import require_same_scale
 from chipfit.ops._roles import SHARED, Roles
 from chipfit.ops._traversal import Rows, slice_window_rows, window_rows
@@ -79,7 +79,7 @@ class Pool(Op):
             struct = "cf_pool_f32_params"
         else:
             low, high = activation_range(self.act, y.dtype, y.q)
-            struct = "cf_pool_s8_params"
+            struct = "cf_pool_params"
         return Call([Port("x"), Port("y")], {**params, "act_min": low, "act_max": high}, struct)
 
     @classmethod
@@ -100,4 +100,7 @@ class Pool(Op):
             for scale in (None, 0.02):
                 x = int8_type(rng, *shape, scale=scale)
                 yield make_node(op, {"x": x}, (DType.INT8, x.quant))
+            for scale in (None, 0.0003):
+                x = int16_type(rng, *shape, scale=scale)
+                yield make_node(op, {"x": x}, (DType.INT16, x.quant))
             yield make_node(op, {"x": float_type(*shape)}, (DType.FLOAT32, None))

@@ -12,7 +12,8 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import quantize_multiplier, requantize
 from chipfit.graph import Array, DType, Node, Quant, Shape
-from chipfit.ops._base import Call, Op, Port, RowSums, float_type, int8_type, make_node
+from chipfit.ops._base import Call, Op, Port, RowSums, float_type, int8_type, int16_type, make_node
+from chipfit.ops._checks import require_int32_sums
 from chipfit.ops._roles import OWN, Roles
 from chipfit.ops._row_sums import image_row_sums
 from chipfit.ops._types import require_one_type
@@ -42,7 +43,7 @@ class Reduce(Op):
         return [tuple(d for a, d in enumerate(x.shape) if a not in self.axes)]
 
     def check(self, node: Node) -> None:
-        require_one_type(node, DType.INT8, DType.FLOAT32)
+        require_one_type(node, DType.INT8, DType.INT16, DType.FLOAT32)
         if max(len(part) for part in self.loops(node["x"].shape)) > _LOOPS:
             raise ChipfitError(
                 "O002",
@@ -122,6 +123,10 @@ def sums_in_fours(node: Node) -> bool | str:
 class ReduceSum(Reduce):
     """Sums; on integers the mean is a sum with another multiplier."""
 
+    def check(self, node: Node) -> None:
+        super().check(node)
+        require_int32_sums(node, self.count(node["x"].shape))
+
     def sum_in_order(self, x: Array) -> Array:
         """Float sums element after element, as the C kernels and TFLite add them."""
         last = sorted(self.axes)
@@ -142,17 +147,20 @@ class ReduceSum(Reduce):
     def call(self, node: Node) -> Call:
         if node["y"].dtype is DType.FLOAT32:
             return super().call(node)
-        return Call([Port("x"), Port("y")], {**self.loop_params(node), **self._rescale(node)}, "cf_sum_s8_params")
+        struct = "cf_sum_params" if node["y"].dtype is DType.INT8 else None
+        return Call([Port("x"), Port("y")], {**self.loop_params(node), **self._rescale(node)}, struct)
 
     def _rescale(self, node: Node) -> dict[str, int]:
         """From a sum of stored elements to the output, as fields of the C structs."""
         x, y = node["x"], node["y"]
         m, shift = self.multiplier(node)
+        if y.dtype is DType.INT16:
+            return {"m": m, "shift": shift}
         return {"in_zero_sum": x.q.zp * self.count(x.shape), "m": m, "shift": shift, "out_zero": y.q.zp}
 
     def row_sums(self, node: Node) -> RowSums | None:
         """Only along both axes of an image."""
-        if sorted(self.axes) != [1, 2] or node["y"].dtype is not DType.INT8:
+        if sorted(self.axes) != [1, 2] or node["y"].dtype is DType.FLOAT32:
             return None
         return image_row_sums(node, "mean", self._rescale(node))
 
@@ -167,4 +175,9 @@ class ReduceSum(Reduce):
                 yield make_node(op, {"x": x}, (DType.INT8, y))
             x = int8_type(rng, *shape)
             yield make_node(op, {"x": x}, (DType.INT8, x.quant))
+            wide = int16_type(rng, *shape)
+            for spread in (0.3, 1.0, 4.0):
+                y = Quant.per_tensor(wide.q.s * spread * math.sqrt(count))
+                yield make_node(op, {"x": wide}, (DType.INT16, y))
+            yield make_node(op, {"x": wide}, (DType.INT16, wide.quant))
             yield make_node(op, {"x": float_type(*shape)}, (DType.FLOAT32, None))

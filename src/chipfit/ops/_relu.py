@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from chipfit.fixedpoint import Int, quantize_multiplier, requantize
-from chipfit.graph import Array, Node
+from chipfit.graph import Array, DType, Node
 from chipfit.ops._activation import Activation, activation_range, activation_range_float
-from chipfit.ops._base import Call, Port
+from chipfit.ops._base import Call, Kernel, Port, for_types
+from chipfit.ops._element import CODES
+from chipfit.ops._steps import elements_in_order
 
 
 def rescale_and_clamp(node: Node, x: Array, act: Activation, multiplier: float) -> Int:
-    """int8 from the input's to the output's quantization, clamped.
+    """int8 or int16 from the input's to the output's quantization, clamped.
 
     Source: TFLite ``ReluPrepare`` and ``ReluX``.
     """
@@ -24,6 +28,30 @@ def rescale_and_clamp(node: Node, x: Array, act: Activation, multiplier: float) 
 def float32_quotient(node: Node) -> float:
     """The multiplier of LiteRT: scales divided in float32."""
     return float(np.float32(node["x"].q.s) / np.float32(node["y"].q.s))
+
+
+def rescale_call(node: Node, act: Activation, multiplier: float) -> Call:
+    """The call of ``cf_requantize`` that is :func:`rescale_and_clamp` on int16."""
+    y = node["y"]
+    m, shift = quantize_multiplier(multiplier)
+    low, high = activation_range(act, y.dtype, y.q)
+    types = {"x_type": CODES[DType.INT16], "y_type": CODES[DType.INT16], "x_zero": 0, "y_zero": 0}
+    params = {"n": y.type.size, **types, "m": m, "shift": shift, "y_min": low, "y_max": high}
+    return Call([Port("x"), Port("y")], params)
+
+
+def rescale_kernel(act: Activation, multiplier: Callable[[Node], float]) -> Kernel:
+    """int16: ``multiplier`` is the quotient of the scales."""
+
+    def call(node: Node) -> Call:
+        return rescale_call(node, act, multiplier(node))
+
+    return Kernel("cf_requantize", for_types("int16"), call=call, traversal=elements_in_order)
+
+
+def double_quotient(node: Node) -> float:
+    """The multiplier of TFLite Micro: scales divided in double."""
+    return node["x"].q.s / node["y"].q.s
 
 
 def clamp_call(node: Node, act: Activation) -> Call:

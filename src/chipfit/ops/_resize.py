@@ -10,7 +10,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import DType, Node, Shape
-from chipfit.ops._base import Op, float_type, int8_type, make_node
+from chipfit.ops._base import Op, float_type, int8_type, int16_type, make_node
 from chipfit.ops._roles import SHARED, Roles
 
 MAX_SIZE = 1 << 16
@@ -72,4 +72,6 @@ def resize_samples(rng: np.random.Generator, make: type[Op]) -> Iterator[Node]:
             op = make(size, align, half)  # type: ignore[call-arg]
             x = int8_type(rng, *shape)
             yield make_node(op, {"x": x}, (DType.INT8, x.q))
+            wide = int16_type(rng, *shape)
+            yield make_node(op, {"x": wide}, (DType.INT16, wide.q))
             yield make_node(op, {"x": float_type(*shape)}, (DType.FLOAT32, None))

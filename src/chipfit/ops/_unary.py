@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from chipfit.graph import DType, Node, Quant, Shape
-from chipfit.ops._base import Call, Op, Port, float_type, int8_type, make_node
+from chipfit.ops._base import Call, Op, Port, float_type, int8_type, int16_type, make_node
 from chipfit.ops._lookup import elements
 from chipfit.ops._roles import OWN, Roles
 from chipfit.ops._traversal import Rows, elementwise_rows, sliced
@@ -18,7 +18,7 @@ SHAPES: tuple[Shape, ...] = ((1,), (1, 257), (2, 3, 5, 7))
 
 
 class Unary(Op):
-    """Base: int8 through a table of 256 bytes, float32 through a kernel of the operator's own."""
+    """Base: int8 through a table of 256 bytes, float32 and int16 (where there is one) through kernels of their own."""
 
     quant: ClassVar[Roles] = OWN
 
@@ -26,7 +26,8 @@ class Unary(Op):
         return [node["x"].shape]
 
     def check(self, node: Node) -> None:
-        require_one_type(node, DType.INT8, DType.FLOAT32)
+        wide = (DType.INT16,) if self.quant.int16 else ()
+        require_one_type(node, DType.INT8, *wide, DType.FLOAT32)
 
     def rows(self, node: Node) -> Rows | str:
         return elementwise_rows(node)
@@ -56,3 +57,13 @@ def unary_samples(rng: np.random.Generator, op: Op, *outputs: Quant) -> Iterator
         # 3/2, but for the rounding of the scales: every second result is half of one before it is rounded
         x = int8_type(rng, 257, scale=0.1, zero_point=-90)
         yield make_node(op, {"x": x}, (DType.INT8, Quant.per_tensor(x.q.s * 20 / 30, -100)))
+    if op.quant.int16 and not outputs:
+        yield from _int16_samples(rng, op)
+
+
+def _int16_samples(rng: np.random.Generator, op: Op) -> Iterator[Node]:
+    """Symmetric int16 nodes with random, tiny and large scales, also with the input's own."""
+    for i, scale in enumerate((0.00004, 0.0003, 1 / 4096, 0.02, float(rng.uniform(0.0001, 0.001)))):
+        x = int16_type(rng, *SHAPES[i % len(SHAPES)], scale=scale)
+        for factor in (1.0, float(rng.uniform(0.4, 1.6)), 2 / 3):
+            yield make_node(op, {"x": x}, (DType.INT16, Quant.per_tensor(x.q.s * factor)))

@@ -37,13 +37,7 @@ def require_int8_weights(node: Node) -> None:
     """Raise O002 unless x, w, y are int8 with symmetric weights and one scale or one per output channel."""
     x, w, y = node["x"], node["w"], node["y"]
     if x.dtype.is_float:
-        if w.dtype is not DType.FLOAT32:
-            raise ChipfitError(
-                "O002",
-                f"{node.op.name} '{node.name}' has {x.dtype.value} activations and {w.dtype.value} weights "
-                f"('{w.name}', {w.type})",
-                "this is dynamic-range quantization; quantize to full int8, or leave the weights in float32",
-            )
+        _require_float_weights(node)
         return
     kinds = (x.dtype, w.dtype, y.dtype)
     if kinds != (DType.INT8, DType.INT8, DType.INT8):
@@ -53,6 +47,25 @@ def require_int8_weights(node: Node) -> None:
             f"y={kinds[2].value}; int8 throughout or float32 throughout can be compiled",
             "quantize the model to full int8 (the TensorFlow Lite converter's default since 2.3)",
         )
+    _require_symmetric(node)
+
+
+def _require_float_weights(node: Node) -> None:
+    """Weights of a layer on real numbers: float32, or small ones, which are float16 or symmetric int8."""
+    x, w, y = node["x"], node["w"], node["y"]
+    small = (DType.INT8, DType.FLOAT16) if x.dtype is DType.FLOAT32 and y.dtype is DType.FLOAT32 else ()
+    if w.dtype not in (DType.FLOAT32, *small):
+        raise ChipfitError(
+            "O002",
+            f"{node.op.name} '{node.name}' has element types x={x.dtype.value}, w={w.dtype.value} ('{w.name}'), "
+            f"y={y.dtype.value}; where x and y are float32, w can be float32, float16 or int8",
+            "quantize the model to full int8, or leave it in float32",
+        )
+    _require_symmetric(node)
+
+
+def _require_symmetric(node: Node) -> None:
+    w = node["w"]
     if w.type.quant is not None and any(w.q.zero_point):
         raise ChipfitError(
             "O002",

@@ -12,7 +12,7 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Node, Shape
 from chipfit.ops._base import Call, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
-from chipfit.ops._roles import OWN, Roles
+from chipfit.ops._roles import OWN_INT8, Roles
 
 
 @register
@@ -24,7 +24,7 @@ class ArgMax(Op):
     """
 
     name: ClassVar[str] = "arg_max"
-    quant: ClassVar[Roles] = OWN
+    quant: ClassVar[Roles] = OWN_INT8
 
     axis: int
 

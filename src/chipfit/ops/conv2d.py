@@ -11,7 +11,7 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import requantize
 from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
-from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
+from chipfit.ops._activation import Activation, activation_float, activation_range
 from chipfit.ops._base import (
     Call,
     Const,
@@ -38,10 +38,14 @@ from chipfit.ops._conv_dsp import (
 from chipfit.ops._conv_mla import conv_mla_call
 from chipfit.ops._conv_scalar import conv_scalar_call, conv_scalar_reason
 from chipfit.ops._conv_winograd import F23, F43, winograd_call, winograd_reason
+from chipfit.ops._layers_s16 import arguments_s16, check_s16, is_s16, requantize_s16
+from chipfit.ops._layers_s16_dsp import CONV_KERNELS_S16
 from chipfit.ops._roles import Roles, weighted
+from chipfit.ops._samples_s16 import s16_sample
 from chipfit.ops._small import conv_small_call, conv_small_reason, conv_small_traversal
 from chipfit.ops._steps import pixels_in_order, strips_in_order
 from chipfit.ops._traversal import Rows, slice_window_rows, window_rows
+from chipfit.ops._weights_only import float_call, float_kernels, real_weights, small_weight_samples
 from chipfit.ops._window import (
     Pads,
     output_multipliers,
@@ -59,6 +63,8 @@ class Conv2D(Op):
 
     x: (n, h, w, in); w: (out, kh, kw, in / groups); b: (out,), int32 (float32 in float models), optional.
     ``pad`` is explicit: top, left, bottom, right. Groups follow from the shapes.
+    In float models w can be int8 (symmetric, one scale or one per output channel) or float16: arithmetic stays float32,
+    with the real weights. LiteRT instead quantizes x as it runs where w is int8, so its results differ by that noise.
     Source: TFLite CONV_2D; integers as in the TFLite Micro reference kernel (double rounding).
     """
 
@@ -185,7 +191,8 @@ class Conv2D(Op):
             traversal=strips_in_order,
         ),
         Kernel("cf_conv2d_s8", for_types("int8"), per_mac=5.0, traversal=pixels_in_order),
-        Kernel("cf_conv2d_f32", for_types("float32"), traversal=pixels_in_order),
+        *CONV_KERNELS_S16,
+        *float_kernels("conv2d", pixels_in_order),
     )
 
     def infer(self, node: Node) -> Sequence[Shape]:
@@ -205,11 +212,14 @@ class Conv2D(Op):
         return [(n, oh, ow, out)]
 
     def check(self, node: Node) -> None:
+        if is_s16(node):
+            check_s16(node, axis=0)
+            return
         require_int8_weights(node)
         require_weight_scales(node, axis=0)
 
     def eval_float(self, node: Node, *x: Array) -> Array:
-        acc = self._accumulate(x[0].astype(np.float32), x[1].astype(np.float32), 0.0)
+        acc = self._accumulate(x[0].astype(np.float32), real_weights(node["w"], x[1]), 0.0)
         if len(x) > 2:
             acc = acc + x[2]
         return activation_float(self.act, acc)
@@ -220,6 +230,8 @@ class Conv2D(Op):
         acc = self._accumulate(x[0].astype(np.float64) - vx.q.zp, x[1].astype(np.float64), 0.0).astype(np.int64)
         if len(x) > 2:
             acc = acc + x[2].astype(np.int64)
+        if is_s16(node):
+            return requantize_s16(node, acc)
         m, shift = output_multipliers(vx, vw, vy, vw.shape[0])
         low, high = activation_range(self.act, vy.dtype, vy.q)
         return requantize(acc, m, shift, vy.q.zp, low, high)
@@ -267,8 +279,10 @@ class Conv2D(Op):
             "pad_left": self.pad[1],
         }
         if y.dtype is DType.FLOAT32:
-            low, high = activation_range_float(self.act)
-            return Call([Port("x"), Port("w"), Port("b"), Port("y")], {**params, "act_min": low, "act_max": high})
+            return float_call(node, params)
+        if is_s16(node):
+            args, fields = arguments_s16(node)
+            return Call(args, {**params, **fields})
         m, shift = output_multipliers(x, w, y, y.shape[3])
         low_q, high_q = activation_range(self.act, y.dtype, y.q)
         quant = {"in_zero": x.q.zp, "out_zero": y.q.zp, "act_min": low_q, "act_max": high_q}
@@ -289,7 +303,8 @@ class Conv2D(Op):
         ]
         for x_shape, w_shape, op in cases:
             yield _int8_sample(rng, op, x_shape, w_shape)
-            yield _float_sample(rng, op, x_shape, w_shape)
+            yield (node := _float_sample(rng, op, x_shape, w_shape))
+            yield from small_weight_samples(rng, node, axis=0)
         h_pads, w_pads = same_pads(8, 3, 2, 1), same_pads(7, 3, 2, 1)
         strided = Conv2D(stride=(2, 2), pad=(h_pads[0], w_pads[0], h_pads[1], w_pads[1]))
         yield _int8_sample(rng, strided, (1, 8, 7, 3), (4, 3, 3, 3), bias=False)
@@ -322,6 +337,35 @@ class Conv2D(Op):
         for x_shape, w_shape in [((1, 5, 5, 4), (5, 3, 3, 4)), ((1, 2, 3, 8), (4, 1, 1, 8))]:
             pads = (1, 1, 1, 1) if w_shape[1] == 3 else (0, 0, 0, 0)
             yield _int8_sample(rng, Conv2D(pad=pads, act="relu"), x_shape, w_shape, zero=-128)
+        yield from _samples_s16(rng)
+
+
+def _samples_s16(rng: np.random.Generator) -> Iterator[Node]:
+    """On int16: every bias, border, group and clamp; sums of more than 32 bits, and those of less."""
+    pads = (1, 1, 1, 1)
+    cases: list[tuple[Shape, Shape, Conv2D]] = [
+        ((1, 1, 1, 1), (1, 1, 1, 1), Conv2D()),
+        ((1, 5, 7, 3), (8, 3, 3, 3), Conv2D(pad=pads, act="relu")),
+        ((2, 6, 5, 4), (5, 3, 2, 4), Conv2D(stride=(2, 1), pad=(1, 0, 1, 1), act="relu6")),
+        ((1, 9, 8, 2), (3, 3, 3, 2), Conv2D(dilation=(2, 3), pad=(2, 3, 2, 3))),
+        ((1, 4, 4, 6), (4, 3, 3, 3), Conv2D(pad=pads)),
+        ((1, 3, 13, 16), (17, 1, 1, 16), Conv2D(stride=(1, 3), act="relu_n1_to_1")),
+        ((2, 3, 3, 8), (7, 1, 1, 8), Conv2D(act="relu")),
+        ((1, 4, 5, 7), (6, 1, 1, 7), Conv2D()),
+    ]
+    for x_shape, w_shape, op in cases:
+        yield s16_sample(rng, op, x_shape, w_shape, 0)
+        yield s16_sample(rng, op, x_shape, w_shape, 0, bias="int32", gain=2.0)
+    yield s16_sample(rng, Conv2D(pad=pads), (1, 4, 5, 8), (6, 3, 3, 8), 0, bias="none", per_tensor=True)
+    for gain in (0.1, 40.0, 3e3):
+        yield s16_sample(rng, Conv2D(act="relu"), (1, 3, 5, 12), (5, 2, 2, 12), 0, gain=gain)
+    yield s16_sample(rng, Conv2D(), (1, 3, 3, 20), (4, 1, 1, 20), 0, far=True)
+    for x_shape, w_shape in [((1, 2, 3, 1024), (3, 1, 1, 1024)), ((1, 3, 4, 130), (5, 2, 3, 130))]:
+        yield s16_sample(rng, Conv2D(), x_shape, w_shape, 0, heavy=True)
+        yield s16_sample(rng, Conv2D(act="relu"), x_shape, w_shape, 0, heavy=True, gain=1e5)
+    # one output pixel: a fully connected layer
+    yield s16_sample(rng, Conv2D(act="relu"), (1, 1, 1, 37), (9, 1, 1, 37), 0)
+    yield s16_sample(rng, Conv2D(), (1, 4, 4, 40), (6, 4, 4, 40), 0, heavy=True)
 
 
 def _int8_sample(

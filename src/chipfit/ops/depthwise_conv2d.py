@@ -11,7 +11,7 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import requantize
 from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
-from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
+from chipfit.ops._activation import Activation, activation_float, activation_range
 from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._checks import require_weight_scales
 from chipfit.ops._depthwise_dsp_3x3 import KERNELS_3X3
@@ -21,10 +21,14 @@ from chipfit.ops._depthwise_scalar import (
     depthwise_scalar_reason,
     depthwise_scalar_traversal,
 )
+from chipfit.ops._layers_s16 import arguments_s16, check_s16, is_s16, requantize_s16
+from chipfit.ops._layers_s16_dsp import DEPTHWISE_KERNELS_S16
 from chipfit.ops._roles import Roles, weighted
+from chipfit.ops._samples_s16 import s16_sample
 from chipfit.ops._small import depthwise_small_call, depthwise_small_reason, depthwise_small_traversal
 from chipfit.ops._steps import channels_in_order
 from chipfit.ops._traversal import Rows, slice_window_rows, window_rows
+from chipfit.ops._weights_only import float_call, float_kernels, real_weights, small_weight_samples
 from chipfit.ops._window import Pads, output_multipliers, require_int8_weights, same_pads, window_count, windows
 
 
@@ -35,6 +39,8 @@ class DepthwiseConv2D(Op):
 
     x: (n, h, w, in); w: (1, kh, kw, out), out = in * multiplier, output channel o reads input channel o // multiplier;
     b: (out,), int32 (float32 in float models), optional. ``pad`` is explicit: top, left, bottom, right.
+    In float models w can be int8 (symmetric, one scale or one per output channel) or float16: arithmetic stays float32,
+    with the real weights. LiteRT instead quantizes x as it runs where w is int8, so its results differ by that noise.
     Source: TFLite DEPTHWISE_CONV_2D; integers as in the TFLite Micro reference kernel (double rounding).
     """
 
@@ -87,7 +93,8 @@ class DepthwiseConv2D(Op):
             traversal=lambda node, backward: depthwise_scalar_traversal(node, 4, backward),
         ),
         Kernel("cf_depthwise_conv2d_s8", for_types("int8"), per_mac=8.0, traversal=channels_in_order),
-        Kernel("cf_depthwise_conv2d_f32", for_types("float32"), traversal=channels_in_order),
+        *DEPTHWISE_KERNELS_S16,
+        *float_kernels("depthwise_conv2d", channels_in_order),
     )
 
     def infer(self, node: Node) -> Sequence[Shape]:
@@ -108,11 +115,14 @@ class DepthwiseConv2D(Op):
         return [(n, oh, ow, out)]
 
     def check(self, node: Node) -> None:
+        if is_s16(node):
+            check_s16(node, axis=3, bias32=False)
+            return
         require_int8_weights(node)
         require_weight_scales(node, axis=3)
 
     def eval_float(self, node: Node, *x: Array) -> Array:
-        acc = self._accumulate(x[0].astype(np.float32), x[1].astype(np.float32))
+        acc = self._accumulate(x[0].astype(np.float32), real_weights(node["w"], x[1]))
         if len(x) > 2:
             acc = acc + x[2]
         return activation_float(self.act, acc)
@@ -122,6 +132,8 @@ class DepthwiseConv2D(Op):
         acc = self._accumulate(x[0].astype(np.int64) - vx.q.zp, x[1].astype(np.int64))
         if len(x) > 2:
             acc = acc + x[2].astype(np.int64)
+        if is_s16(node):
+            return requantize_s16(node, acc)
         m, shift = output_multipliers(vx, vw, vy, vw.shape[3])
         low, high = activation_range(self.act, vy.dtype, vy.q)
         return requantize(acc, m, shift, vy.q.zp, low, high)
@@ -167,8 +179,10 @@ class DepthwiseConv2D(Op):
             "pad_left": self.pad[1],
         }
         if y.dtype is DType.FLOAT32:
-            low, high = activation_range_float(self.act)
-            return Call([Port("x"), Port("w"), Port("b"), Port("y")], {**params, "act_min": low, "act_max": high})
+            return float_call(node, params)
+        if is_s16(node):
+            args, fields = arguments_s16(node)
+            return Call(args, {**params, "act_min": fields["act_min"], "act_max": fields["act_max"]})
         m, shift = output_multipliers(x, w, y, y.shape[3])
         low_q, high_q = activation_range(self.act, y.dtype, y.q)
         quant = {"in_zero": x.q.zp, "out_zero": y.q.zp, "act_min": low_q, "act_max": high_q}
@@ -191,13 +205,15 @@ class DepthwiseConv2D(Op):
         ]
         for x_shape, w_shape, op in cases:
             yield _int8_sample(rng, op, x_shape, w_shape)
-            yield _float_sample(rng, op, x_shape, w_shape)
+            yield (node := _float_sample(rng, op, x_shape, w_shape))
+            yield from small_weight_samples(rng, node, axis=3)
         h_pads, w_pads = same_pads(8, 3, 2, 1), same_pads(7, 3, 2, 1)
         strided = cls(stride=(2, 2), pad=(h_pads[0], w_pads[0], h_pads[1], w_pads[1]))
         yield _int8_sample(rng, strided, (1, 8, 7, 6), (1, 3, 3, 6), bias=False)
         yield _int8_sample(rng, strided, (1, 8, 7, 6), (1, 3, 3, 6), per_tensor=True)
         yield from _samples_3x3(rng)
         yield from _samples_any(rng)
+        yield from _samples_s16(rng)
 
 
 def _samples_3x3(rng: np.random.Generator) -> Iterator[Node]:
@@ -252,6 +268,29 @@ def _samples_any(rng: np.random.Generator) -> Iterator[Node]:
     for act, zero in acts:
         op = DepthwiseConv2D(pad=(2, 2, 2, 2), act=act)
         yield _plain_sample(rng, op, (1, 3, 4, 6), (1, 5, 5, 6), dead=dead, faint=4, zero=zero)
+
+
+def _samples_s16(rng: np.random.Generator) -> Iterator[Node]:
+    """On int16: borders, strides, several outputs of a channel, channels that are no fours; long windows."""
+    same = (1, 1, 1, 1)
+    cases: list[tuple[Shape, Shape, DepthwiseConv2D]] = [
+        ((1, 1, 1, 1), (1, 1, 1, 1), DepthwiseConv2D()),
+        ((1, 1, 1, 5), (1, 3, 3, 5), DepthwiseConv2D(pad=same)),
+        ((1, 5, 7, 8), (1, 3, 3, 8), DepthwiseConv2D(pad=same, act="relu")),
+        ((1, 6, 6, 4), (1, 3, 3, 4), DepthwiseConv2D((2, 2), (0, 0, 1, 1))),
+        ((2, 6, 5, 3), (1, 3, 2, 6), DepthwiseConv2D((1, 2), (1, 0, 1, 1), act="relu6")),
+        ((2, 5, 5, 8), (1, 2, 3, 8), DepthwiseConv2D(pad=(0, 1, 1, 1))),
+        ((1, 9, 8, 7), (1, 3, 3, 7), DepthwiseConv2D(pad=(2, 3, 2, 3), dilation=(2, 3))),
+        ((1, 7, 11, 17), (1, 1, 1, 17), DepthwiseConv2D((1, 3), act="relu_n1_to_1")),
+        ((1, 4, 4, 12), (1, 5, 5, 12), DepthwiseConv2D(pad=(2, 2, 2, 2))),
+        ((1, 24, 1, 8), (1, 10, 1, 8), DepthwiseConv2D()),
+    ]
+    for x_shape, w_shape, op in cases:
+        yield s16_sample(rng, op, x_shape, w_shape, 3)
+        yield s16_sample(rng, op, x_shape, w_shape, 3, gain=6.0, bias="none")
+    yield s16_sample(rng, DepthwiseConv2D(pad=same), (1, 4, 5, 16), (1, 3, 3, 16), 3, per_tensor=True)
+    yield s16_sample(rng, DepthwiseConv2D(pad=same), (1, 4, 5, 16), (1, 3, 3, 16), 3, far=True)
+    yield s16_sample(rng, DepthwiseConv2D(), (1, 1, 620, 4), (1, 1, 600, 4), 3, heavy=True)
 
 
 def _plain_sample(

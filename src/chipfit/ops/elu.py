@@ -12,6 +12,7 @@ from chipfit.fixedpoint import round_half_away
 from chipfit.graph import Array, Node
 from chipfit.ops._base import Kernel, for_types, register
 from chipfit.ops._lookup import lookup_kernel
+from chipfit.ops._roles import OWN_INT8, Roles
 from chipfit.ops._steps import elements_in_order
 from chipfit.ops._unary import Unary, unary_samples
 
@@ -26,6 +27,7 @@ class Elu(Unary):
     """
 
     name: ClassVar[str] = "elu"
+    quant: ClassVar[Roles] = OWN_INT8
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         lookup_kernel(),

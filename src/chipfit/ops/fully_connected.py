@@ -12,17 +12,21 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import INT32_MAX, requantize
 from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
-from chipfit.ops._activation import Activation, activation_float, activation_range_float
+from chipfit.ops._activation import Activation, activation_float
 from chipfit.ops._base import Arg, Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._checks import require_weight_scales
 from chipfit.ops._dense import dense_multipliers, dense_range
 from chipfit.ops._dense_dsp import dense_dsp_call, dense_dsp_reason
 from chipfit.ops._dense_mla import dense_mla_call
 from chipfit.ops._dense_scalar import dense_scalar_call, dense_scalar_reason, dense_thumb1_call
+from chipfit.ops._layers_s16 import arguments_s16, check_s16, is_s16, requantize_s16
+from chipfit.ops._layers_s16_dsp import DENSE_KERNELS_S16
 from chipfit.ops._roles import Roles, weighted
+from chipfit.ops._samples_s16 import s16_sample
 from chipfit.ops._small import dense_small_call, dense_small_reason
 from chipfit.ops._steps import rows_in_order
 from chipfit.ops._traversal import Traversal
+from chipfit.ops._weights_only import float_call, float_kernels, real_weights, small_weight_samples
 from chipfit.ops._window import require_int8_weights
 
 
@@ -43,6 +47,8 @@ class FullyConnected(Op):
 
     x: any shape whose size is a multiple of ``in``; w: (out, in), may be computed; b: (out,), int32 (float32 in float
     models), optional. y: (rows, out), or x's shape with the last axis replaced if ``keep_dims``.
+    In float models w can be int8 (symmetric, one scale or one per output channel) or float16: arithmetic stays float32,
+    with the real weights. LiteRT instead quantizes x as it runs where w is int8, so its results differ by that noise.
     Source: TFLite FULLY_CONNECTED; integers as in the TFLite Micro reference kernel, which rounds twice. LiteRT's
     reference kernel multiplies by the scale in double precision and rounds once, so its outputs can differ by one.
     """
@@ -117,7 +123,8 @@ class FullyConnected(Op):
             traversal=_copied_rows,
         ),
         Kernel("cf_fully_connected_s8", for_types("int8"), traversal=_rows),
-        Kernel("cf_fully_connected_f32", for_types("float32"), traversal=_rows),
+        *DENSE_KERNELS_S16,
+        *float_kernels("fully_connected", _rows),
     )
 
     def infer(self, node: Node) -> Sequence[Shape]:
@@ -136,11 +143,14 @@ class FullyConnected(Op):
         return [(*x.shape[:-1], out)]
 
     def check(self, node: Node) -> None:
+        if is_s16(node):
+            check_s16(node, axis=0)
+            return
         require_int8_weights(node)
         require_weight_scales(node, axis=0)
 
     def eval_float(self, node: Node, *x: Array) -> Array:
-        acc = x[0].reshape(-1, x[1].shape[1]) @ x[1].T
+        acc = x[0].reshape(-1, x[1].shape[1]) @ real_weights(node["w"], x[1]).T
         return activation_float(self.act, acc + x[2] if len(x) > 2 else acc)
 
     def eval_int(self, node: Node, *x: Array) -> Array:
@@ -150,6 +160,8 @@ class FullyConnected(Op):
         acc = (rows @ x[1].astype(np.float64).T).astype(np.int64)
         if len(x) > 2:
             acc = acc + x[2].astype(np.int64)
+        if is_s16(node):
+            return requantize_s16(node, acc)
         m, shift = dense_multipliers(node)
         return requantize(acc, m, shift, y.q.zp, *dense_range(node))
 
@@ -161,8 +173,10 @@ class FullyConnected(Op):
         out, columns = w.shape
         shape = {"rows": y.type.size // out, "in": columns, "out": out}
         if y.dtype is DType.FLOAT32:
-            low, high = activation_range_float(self.act)
-            return Call([Port("x"), Port("w"), Port("b"), Port("y")], {**shape, "act_min": low, "act_max": high})
+            return float_call(node, shape)
+        if is_s16(node):
+            args, fields = arguments_s16(node)
+            return Call(args, {**shape, **fields})
         m, shift = dense_multipliers(node)
         low_q, high_q = dense_range(node)
         bias, in_zero = _folded_bias(node)
@@ -188,7 +202,16 @@ class FullyConnected(Op):
                 yield _int8_sample(rng, op, x_shape, w_shape, kind)
             w = rng.normal(0, 0.3, w_shape).astype(np.float32)
             b = rng.normal(0, 1, w_shape[0]).astype(np.float32)
-            yield make_node(op, {"x": float_type(*x_shape), "w": w, "b": b}, (DType.FLOAT32, None))
+            yield (node := make_node(op, {"x": float_type(*x_shape), "w": w, "b": b}, (DType.FLOAT32, None)))
+            yield from small_weight_samples(rng, node, axis=0)
+            yield s16_sample(rng, op, x_shape, w_shape, 0)
+            yield s16_sample(rng, op, x_shape, w_shape, 0, bias="int32", per_tensor=True)
+            yield s16_sample(rng, op, x_shape, w_shape, 0, bias="none", gain=6.0)
+        for x_shape, w_shape in [((1, 1100), (5, 1100)), ((3, 530), (7, 530))]:
+            yield s16_sample(rng, cls(), x_shape, w_shape, 0, heavy=True)
+            yield s16_sample(rng, cls(act="relu"), x_shape, w_shape, 0, heavy=True, gain=1e5)
+        yield s16_sample(rng, cls(), (2, 24), (6, 24), 0, far=True)
+        yield s16_sample(rng, cls(), (2, 24), (6, 24), 0, per_tensor=True, computed=True)
         yield make_node(cls(), {"x": float_type(2, 3), "w": float_type(5, 3)}, (DType.FLOAT32, None))
 
 

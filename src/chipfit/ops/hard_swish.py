@@ -19,6 +19,7 @@ from chipfit.fixedpoint import (
 from chipfit.graph import Array, DType, Node
 from chipfit.ops._base import Kernel, for_types, register
 from chipfit.ops._lookup import lookup_kernel
+from chipfit.ops._roles import OWN_INT8, Roles
 from chipfit.ops._steps import elements_in_order
 from chipfit.ops._unary import Unary, unary_samples
 
@@ -34,6 +35,7 @@ class HardSwish(Unary):
     """
 
     name: ClassVar[str] = "hard_swish"
+    quant: ClassVar[Roles] = OWN_INT8
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         lookup_kernel(),

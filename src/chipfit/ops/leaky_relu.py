@@ -16,13 +16,30 @@ from chipfit.ops._steps import elements_in_order
 from chipfit.ops._unary import Unary, unary_samples
 
 
+def _int16_call(node: Node) -> Call:
+    op = node.op
+    if not isinstance(op, LeakyRelu):
+        raise TypeError(f"{node} is no leaky_relu")
+    positive, negative = op.multipliers(node)
+    params = {
+        "n": node["y"].type.size,
+        "positive_m": positive[0],
+        "positive_shift": positive[1],
+        "negative_m": negative[0],
+        "negative_shift": negative[1],
+        "negative_sign": -1 if op.alpha < 0 else 1,
+    }
+    return Call([Port("x"), Port("y")], params)
+
+
 @register
 @dataclass(frozen=True)
 class LeakyRelu(Unary):
     """y = x > 0 ? x : x * alpha; alpha may be negative.
 
-    Source: TFLite LEAKY_RELU; int8 as in the TFLite Micro reference kernel: both sides are rescaled with double
-    rounding, by multipliers that are double quotients (LiteRT: float32 quotients, so that a tie can fall otherwise).
+    int8, int16 or float32. Source: TFLite LEAKY_RELU; integers as in the TFLite Micro reference kernel: both sides are
+    rescaled with double rounding, by multipliers that are double quotients (LiteRT: float32 quotients, so that a tie
+    can fall otherwise).
     """
 
     name: ClassVar[str] = "leaky_relu"
@@ -31,6 +48,7 @@ class LeakyRelu(Unary):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         lookup_kernel(),
+        Kernel("cf_leaky_relu_s16", for_types("int16"), call=_int16_call, traversal=elements_in_order),
         Kernel("cf_leaky_relu_f32", for_types("float32"), traversal=elements_in_order),
     )
 
@@ -38,14 +56,18 @@ class LeakyRelu(Unary):
         return np.where(x[0] > 0, x[0], x[0] * np.float32(self.alpha))
 
     def eval_int(self, node: Node, *x: Array) -> Array:
-        x_quant, y_quant = node["x"].q, node["y"].q
-        identity = x_quant.s / y_quant.s
-        alpha = x_quant.s * float(np.float32(self.alpha)) / y_quant.s
-        distance = x[0].astype(np.int64) - x_quant.zp
-        above = multiply_by_quantized_multiplier(distance, *quantize_multiplier(identity))
-        below = multiply_by_quantized_multiplier(distance, *quantize_multiplier(abs(alpha)))
-        below = -below if alpha < 0 else below
-        return np.clip(np.where(distance >= 0, above, below) + y_quant.zp, -128, 127)
+        y = node["y"]
+        distance = x[0].astype(np.int64) - node["x"].q.zp
+        positive, negative = self.multipliers(node)
+        above = multiply_by_quantized_multiplier(distance, *positive)
+        below = multiply_by_quantized_multiplier(distance, *negative)
+        below = -below if self.alpha < 0 else below
+        return np.clip(np.where(distance >= 0, above, below) + y.q.zp, *y.dtype.range)
+
+    def multipliers(self, node: Node) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Of x where it is not negative, and of x by the magnitude of alpha."""
+        x, y = node["x"].q.s, node["y"].q.s
+        return quantize_multiplier(x / y), quantize_multiplier(abs(x * float(np.float32(self.alpha)) / y))
 
     def call(self, node: Node) -> Call:
         return Call([Port("x"), Port("y")], {"n": node["y"].type.size, "alpha": self.alpha})

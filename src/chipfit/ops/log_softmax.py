@@ -20,7 +20,7 @@ from chipfit.fixedpoint import (
 from chipfit.graph import Array, DType, Node, Quant, Shape
 from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._float import exp32, log32, sum_last32
-from chipfit.ops._roles import Roles, fixed_output
+from chipfit.ops._roles import Fixed, Roles, fixed_output
 from chipfit.ops._softmax import (
     ROW_SHAPES,
     below_max,
@@ -30,6 +30,7 @@ from chipfit.ops._softmax import (
     infer_rows,
     sum_of_exps,
 )
+from chipfit.ops._types import require_one_type
 
 _OUTPUT = Quant.per_tensor(1 / 16, 127)
 
@@ -44,7 +45,7 @@ class LogSoftmax(Op):
     """
 
     name: ClassVar[str] = "log_softmax"
-    quant: ClassVar[Roles] = fixed_output(1 / 16, 127)
+    quant: ClassVar[Roles] = fixed_output(Fixed(1 / 16, 127))
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("cf_log_softmax_s8", for_types("int8")),
         Kernel("cf_log_softmax_f32", for_types("float32")),
@@ -54,6 +55,7 @@ class LogSoftmax(Op):
         return infer_rows(node)
 
     def check(self, node: Node) -> None:
+        require_one_type(node, DType.INT8, DType.FLOAT32)
         check_rows(node, 1.0, {DType.INT8: _OUTPUT})
 
     def eval_float(self, node: Node, *x: Array) -> Array:

@@ -19,12 +19,13 @@ from chipfit.ops._steps import channels_in_order
 class MaxPool2D(Pool):
     """y = act(greatest element of the window); padding is never the greatest.
 
-    x: (n, h, w, c), int8 or float32; y has x's scale and zero point. Source: TFLite MAX_POOL_2D.
+    x: (n, h, w, c), int8, int16 or float32; y has x's scale and zero point. Source: TFLite MAX_POOL_2D.
     """
 
     name: ClassVar[str] = "max_pool2d"
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("cf_max_pool2d_s8", for_types("int8"), traversal=channels_in_order),
+        Kernel("cf_max_pool2d_s16", for_types("int16"), traversal=channels_in_order),
         Kernel("cf_max_pool2d_f32", for_types("float32"), traversal=channels_in_order),
     )
 

@@ -18,10 +18,10 @@ from chipfit.ops._steps import elements_in_order
 @register
 @dataclass(frozen=True)
 class Maximum(Extremum):
-    """y = a > b ? a : b, with numpy's broadcasting. int8, int32 or float32.
+    """y = a > b ? a : b, with numpy's broadcasting. int8, int16, int32 or float32.
 
-    Source: TFLite MAXIMUM. int8 elements are compared as they are stored, in TFLite Micro as in LiteRT: the result is
-    meaningful where a, b and y have one scale and zero point, which the TensorFlow Lite converter sees to.
+    Source: TFLite MAXIMUM. Quantized elements are compared as they are stored, in TFLite Micro as in LiteRT: the result
+    is meaningful where a, b and y have one scale and zero point, which the TensorFlow Lite converter sees to.
     """
 
     name: ClassVar[str] = "maximum"
@@ -29,6 +29,7 @@ class Maximum(Extremum):
     kernels: ClassVar[tuple[Kernel, ...]] = (
         scalar_lookup_kernel(),
         Kernel("cf_maximum_s8", for_types("int8"), traversal=elements_in_order),
+        Kernel("cf_maximum_s16", for_types("int16"), traversal=elements_in_order),
         Kernel("cf_maximum_f32", for_types("float32"), traversal=elements_in_order),
         Kernel("cf_maximum_s32", for_types("int32"), traversal=elements_in_order),
     )

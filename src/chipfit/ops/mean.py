@@ -17,8 +17,8 @@ from chipfit.ops._reduce import ReduceSum, sums_in_fours
 class Mean(ReduceSum):
     """y = mean of x along the axes.
 
-    x: any shape, int8 or float32. Source: TFLite MEAN; integers as in the TFLite Micro reference kernel, for all axes
-    alike: the sum of ``x - zero_x`` is multiplied by ``scale_x / scale_y / count`` with double rounding, where the
+    x: any shape, int8, int16 or float32. Source: TFLite MEAN; integers as in the TFLite Micro reference kernel, for all
+    axes alike: the sum of ``x - zero_x`` is multiplied by ``scale_x / scale_y / count`` with double rounding, where the
     division by the count truncates the 31 bit multiplier (it is shifted up first to lose less).
     """
 
@@ -26,6 +26,7 @@ class Mean(ReduceSum):
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("cf_sum_s8_fours", for_types("int8"), when=sums_in_fours),
         Kernel("cf_sum_s8", for_types("int8")),
+        Kernel("cf_sum_s16", for_types("int16")),
         Kernel("cf_mean_f32", for_types("float32")),
     )
 

@@ -18,10 +18,10 @@ from chipfit.ops._steps import elements_in_order
 @register
 @dataclass(frozen=True)
 class Minimum(Extremum):
-    """y = a < b ? a : b, with numpy's broadcasting. int8, int32 or float32.
+    """y = a < b ? a : b, with numpy's broadcasting. int8, int16, int32 or float32.
 
-    Source: TFLite MINIMUM. int8 elements are compared as they are stored, in TFLite Micro as in LiteRT: the result is
-    meaningful where a, b and y have one scale and zero point, which the TensorFlow Lite converter sees to.
+    Source: TFLite MINIMUM. Quantized elements are compared as they are stored, in TFLite Micro as in LiteRT: the result
+    is meaningful where a, b and y have one scale and zero point, which the TensorFlow Lite converter sees to.
     """
 
     name: ClassVar[str] = "minimum"
@@ -29,6 +29,7 @@ class Minimum(Extremum):
     kernels: ClassVar[tuple[Kernel, ...]] = (
         scalar_lookup_kernel(),
         Kernel("cf_minimum_s8", for_types("int8"), traversal=elements_in_order),
+        Kernel("cf_minimum_s16", for_types("int16"), traversal=elements_in_order),
         Kernel("cf_minimum_f32", for_types("float32"), traversal=elements_in_order),
         Kernel("cf_minimum_s32", for_types("int32"), traversal=elements_in_order),
     )

@@ -12,7 +12,15 @@ from chipfit.fixedpoint import quantize_multiplier, requantize
 from chipfit.graph import Array, DType, Node
 from chipfit.ops._activation import Activation, activation_float, activation_range, activation_range_float
 from chipfit.ops._base import Call, Kernel, for_types, register
-from chipfit.ops._broadcast import Binary, Params, binary_samples, broadcast_call, int32_samples, scaled_sample
+from chipfit.ops._broadcast import (
+    Binary,
+    Params,
+    binary_samples,
+    broadcast_call,
+    int16_samples,
+    int32_samples,
+    scaled_sample,
+)
 from chipfit.ops._int32 import activation_range_int32, clamp_int32
 from chipfit.ops._lookup import scalar_lookup_kernel
 from chipfit.ops._steps import elements_in_order
@@ -22,9 +30,10 @@ from chipfit.ops._types import require_one_type
 @register
 @dataclass(frozen=True)
 class Mul(Binary):
-    """y = act(a * b), with numpy's broadcasting. int8, float32, or int32 without quantization (wraps around).
+    """y = act(a * b), with numpy's broadcasting. int8, int16, float32, or int32 without quantization (wraps around).
 
-    Source: TFLite MUL; int8 as in the TFLite Micro reference kernel, one double rounding of (a - za) * (b - zb).
+    Source: TFLite MUL; int8 and int16 as in the TFLite Micro reference kernel: one double rounding of
+    (a - za) * (b - zb), by a multiplier in double (LiteRT: in float32, so that a tie can fall otherwise).
     """
 
     name: ClassVar[str] = "mul"
@@ -34,12 +43,13 @@ class Mul(Binary):
     kernels: ClassVar[tuple[Kernel, ...]] = (
         scalar_lookup_kernel(),
         Kernel("cf_mul_s8", for_types("int8"), traversal=elements_in_order),
+        Kernel("cf_mul_s16", for_types("int16"), traversal=elements_in_order),
         Kernel("cf_mul_f32", for_types("float32"), traversal=elements_in_order),
         Kernel("cf_mul_s32", for_types("int32"), traversal=elements_in_order),
     )
 
     def check(self, node: Node) -> None:
-        require_one_type(node, DType.INT8, DType.FLOAT32, DType.INT32)
+        require_one_type(node, DType.INT8, DType.INT16, DType.FLOAT32, DType.INT32)
 
     def eval_float(self, node: Node, *x: Array) -> Array:
         return activation_float(self.act, x[0] * x[1])
@@ -63,16 +73,11 @@ class Mul(Binary):
             return broadcast_call(node, {"act_min": low, "act_max": high}, "cf_binary_s32_params")
         m, shift = _multiplier(node)
         low, high = activation_range(self.act, y.dtype, y.q)
-        params: Params = {
-            "a_zero": node["a"].q.zp,
-            "b_zero": node["b"].q.zp,
-            "y_zero": y.q.zp,
-            "m": m,
-            "shift": shift,
-            "act_min": low,
-            "act_max": high,
-        }
-        return broadcast_call(node, params)
+        params: Params = {"m": m, "shift": shift, "act_min": low, "act_max": high}
+        if y.dtype is DType.INT16:
+            return broadcast_call(node, params)
+        zeros: Params = {"a_zero": node["a"].q.zp, "b_zero": node["b"].q.zp, "y_zero": y.q.zp}
+        return broadcast_call(node, {**zeros, **params})
 
     @classmethod
     def samples(cls, rng: np.random.Generator) -> Iterator[Node]:
@@ -81,6 +86,7 @@ class Mul(Binary):
         yield from binary_samples(rng, cls("relu6"), 3.0, pairs=slice(1, 4))
         yield from binary_samples(rng, cls("relu_n1_to_1"), 0.3, pairs=slice(1, 4))
         yield scaled_sample(rng, cls(), 0.25, 0.25, 0.01)  # a product that is scaled up
+        yield from int16_samples(rng, cls, 9000.0)
         yield from int32_samples(rng, cls())
 
 

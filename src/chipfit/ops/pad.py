@@ -41,11 +41,11 @@ class Pad(Move):
         super().check(node)
         require_rank(node)
 
-    def quantized(self, quant: Quant) -> Pad:
+    def quantized(self, quant: Quant, dtype: DType = DType.INT8) -> Pad:
         """A value outside of the range becomes the nearest that there is."""
         if self.value is None:
             return self
-        stored = np.clip(np.rint(self.value / quant.s) + quant.zp, *DType.INT8.range)
+        stored = np.clip(np.rint(self.value / quant.s) + quant.zp, *dtype.range)
         return replace(self, value=int(stored))
 
     def element(self, node: Node) -> float | int:

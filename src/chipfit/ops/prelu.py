@@ -14,7 +14,7 @@ from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._base import Call, Kernel, Op, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._broadcast import Params, broadcast_call, broadcast_shape
 from chipfit.ops._lookup import scalar_lookup_kernel
-from chipfit.ops._roles import OWN, Roles
+from chipfit.ops._roles import OWN_INT8, Roles
 from chipfit.ops._steps import elements_in_order
 from chipfit.ops._traversal import Rows, elementwise_rows, sliced
 from chipfit.ops._types import require_one_type
@@ -30,7 +30,7 @@ class PRelu(Op):
 
     name: ClassVar[str] = "prelu"
     inputs: ClassVar[tuple[str, ...]] = ("x", "alpha")
-    quant: ClassVar[Roles] = OWN
+    quant: ClassVar[Roles] = OWN_INT8
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         scalar_lookup_kernel(),

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from chipfit.graph import Array, DType, Node
-from chipfit.ops._base import Kernel, float_type, for_types, int8_type, make_node, register
+from chipfit.ops._base import Kernel, float_type, for_types, int8_type, int16_type, make_node, register
 from chipfit.ops._checks import require_same_scale
 from chipfit.ops._reduce import Reduce
 from chipfit.ops._roles import SHARED, Roles
@@ -20,13 +20,15 @@ from chipfit.ops._roles import SHARED, Roles
 class ReduceMax(Reduce):
     """y = greatest element of x along the axes.
 
-    x: any shape, int8 or float32; y has x's scale and zero point. Source: TFLite REDUCE_MAX.
+    x: any shape, int8, int16 or float32; y has x's scale and zero point. Source: TFLite REDUCE_MAX; int16 as in
+    LiteRT's reference kernel (TFLite Micro has it for int8 and float32 only).
     """
 
     name: ClassVar[str] = "reduce_max"
     quant: ClassVar[Roles] = SHARED
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("cf_reduce_max_s8", for_types("int8")),
+        Kernel("cf_reduce_max_s16", for_types("int16")),
         Kernel("cf_reduce_max_f32", for_types("float32")),
     )
 
@@ -45,4 +47,6 @@ class ReduceMax(Reduce):
         for shape, op in cls.sample_shapes():
             x = int8_type(rng, *shape)
             yield make_node(op, {"x": x}, (DType.INT8, x.quant))
+            wide = int16_type(rng, *shape)
+            yield make_node(op, {"x": wide}, (DType.INT16, wide.quant))
             yield make_node(op, {"x": float_type(*shape)}, (DType.FLOAT32, None))

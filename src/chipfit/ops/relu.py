@@ -11,7 +11,7 @@ import numpy as np
 from chipfit.graph import Array, Node
 from chipfit.ops._base import Kernel, for_types, register
 from chipfit.ops._lookup import lookup_kernel
-from chipfit.ops._relu import rescale_and_clamp
+from chipfit.ops._relu import double_quotient, rescale_and_clamp, rescale_kernel
 from chipfit.ops._steps import elements_in_order
 from chipfit.ops._unary import Unary, unary_samples
 
@@ -21,14 +21,15 @@ from chipfit.ops._unary import Unary, unary_samples
 class Relu(Unary):
     """y = max(x, 0).
 
-    Source: TFLite RELU; int8 as in the TFLite Micro reference kernel: rescaled with double rounding, by a double
-    quotient (LiteRT: a float32 quotient, so that a tie can fall otherwise).
+    int8, int16 or float32. Source: TFLite RELU; integers as in the TFLite Micro reference kernel: rescaled with double
+    rounding, by a double quotient (LiteRT: a float32 quotient, so that a tie can fall otherwise).
     """
 
     name: ClassVar[str] = "relu"
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         lookup_kernel(),
+        rescale_kernel("relu", double_quotient),
         Kernel("cf_relu_f32", for_types("float32"), traversal=elements_in_order),
     )
 
@@ -36,7 +37,7 @@ class Relu(Unary):
         return np.where(x[0] < 0, np.float32(0), x[0])
 
     def eval_int(self, node: Node, *x: Array) -> Array:
-        return rescale_and_clamp(node, x[0], "relu", node["x"].q.s / node["y"].q.s)
+        return rescale_and_clamp(node, x[0], "relu", double_quotient(node))
 
     @classmethod
     def samples(cls, rng: np.random.Generator) -> Iterator[Node]:

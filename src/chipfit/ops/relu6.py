@@ -12,7 +12,7 @@ from chipfit.graph import Array, Node
 from chipfit.ops._activation import activation_float
 from chipfit.ops._base import Call, Kernel, for_types, register
 from chipfit.ops._lookup import lookup_kernel
-from chipfit.ops._relu import clamp_call, float32_quotient, rescale_and_clamp
+from chipfit.ops._relu import clamp_call, float32_quotient, rescale_and_clamp, rescale_kernel
 from chipfit.ops._roles import SHARED, Roles
 from chipfit.ops._steps import elements_in_order
 from chipfit.ops._unary import Unary, unary_samples
@@ -23,9 +23,9 @@ from chipfit.ops._unary import Unary, unary_samples
 class Relu6(Unary):
     """y = min(max(x, 0), 6).
 
-    Source: TFLite RELU6; int8 is rescaled with double rounding, as in LiteRT. The TFLite Micro kernel ignores the
-    output's quantization and only clamps the stored elements, which is the same where x and y have one scale and zero
-    point and wrong elsewhere: there we follow LiteRT.
+    int8, int16 or float32. Source: TFLite RELU6; integers are rescaled with double rounding, as in LiteRT. The TFLite
+    Micro kernel ignores the output's quantization and only clamps the stored elements, which is the same where x and y
+    have one scale and zero point and wrong elsewhere: there we follow LiteRT.
     """
 
     name: ClassVar[str] = "relu6"
@@ -33,6 +33,7 @@ class Relu6(Unary):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         lookup_kernel(),
+        rescale_kernel("relu6", float32_quotient),
         Kernel("cf_clamp_f32", for_types("float32"), traversal=elements_in_order),
     )
 

@@ -13,6 +13,7 @@ from chipfit.ops._activation import activation_float
 from chipfit.ops._base import Call, Kernel, for_types, register
 from chipfit.ops._lookup import lookup_kernel
 from chipfit.ops._relu import clamp_call, float32_quotient, rescale_and_clamp
+from chipfit.ops._roles import OWN_INT8, Roles
 from chipfit.ops._steps import elements_in_order
 from chipfit.ops._unary import Unary, unary_samples
 
@@ -27,6 +28,7 @@ class ReluN1To1(Unary):
     """
 
     name: ClassVar[str] = "relu_n1_to_1"
+    quant: ClassVar[Roles] = OWN_INT8
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         lookup_kernel(),

@@ -18,10 +18,11 @@ from chipfit.ops._types import require_one_type
 @register
 @dataclass(frozen=True)
 class ResizeBilinear(Resize):
-    """y[n, i, j] = the four pixels of x around where (i, j) lies in it, weighted. x: (n, h, w, c), int8 or float32.
+    """y[n, i, j] = the four pixels of x around where (i, j) lies in it, weighted.
 
-    Source: TFLite RESIZE_BILINEAR; int8 as in the TFLite Micro and LiteRT reference kernels: positions and weights have
-    10 fraction bits, one rounding with halves away from zero. A position beyond the last pixel, which their rounded
+    x: (n, h, w, c), int8, int16 or float32. Source: TFLite RESIZE_BILINEAR; int8 as in the TFLite Micro and LiteRT
+    reference kernels, int16 as in LiteRT's (TFLite Micro has none): positions and weights have 10 fraction bits, one
+    rounding with halves away from zero. A position beyond the last pixel, which their rounded
     step can lead to when enlarging by more than about 100, reads the last pixel here; they read behind the image.
     """
 
@@ -33,6 +34,7 @@ class ResizeBilinear(Resize):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("cf_resize_bilinear_s8", for_types("int8")),
+        Kernel("cf_resize_bilinear_s16", for_types("int16")),
         Kernel("cf_resize_bilinear_f32", for_types("float32"), call=lambda node: _float_call(node)),
     )
 
@@ -46,7 +48,7 @@ class ResizeBilinear(Resize):
 
     def check(self, node: Node) -> None:
         super().check(node)
-        require_one_type(node, DType.INT8, DType.FLOAT32)
+        require_one_type(node, DType.INT8, DType.INT16, DType.FLOAT32)
 
     def eval_float(self, node: Node, *x: Array) -> Array:
         (top, bottom, fy), (left, right, fx) = self.positions(node)

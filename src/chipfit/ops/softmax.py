@@ -20,11 +20,12 @@ from chipfit.ops._base import (
     float_type,
     for_types,
     int8_type,
+    int16_type,
     make_node,
     register,
 )
 from chipfit.ops._float import exp32, sum_last32
-from chipfit.ops._roles import Roles, fixed_output
+from chipfit.ops._roles import Fixed, Roles, fixed_output
 from chipfit.ops._softmax import (
     ROW_SHAPES,
     below_max,
@@ -34,9 +35,12 @@ from chipfit.ops._softmax import (
     infer_rows,
     sum_of_exps,
 )
+from chipfit.ops._softmax16 import check_softmax16, softmax16, softmax16_call
+from chipfit.ops._types import require_fixed_output, require_one_type
 
-_OUTPUTS = {DType.INT8: Quant.per_tensor(1 / 256, -128), DType.INT16: Quant.per_tensor(1 / 65536, -32768)}
-
+_OUTPUT = Fixed(1 / 256, -128, 1 / 32768)
+_OF_INT8 = {DType.INT8: Quant.per_tensor(1 / 256, -128), DType.INT16: Quant.per_tensor(1 / 65536, -32768)}
+"""What an int8 input may become."""
 
 _CODE_BYTES = 256
 """Of what computes the table of exponentials."""
@@ -61,20 +65,22 @@ def _small_call(node: Node) -> Call:
 class Softmax(Op):
     """y = exp(beta * x) / sum of exp(beta * x) along the last axis.
 
-    x: any shape, int8 or float32; y: float32 for float32; for int8 either int8 (scale 1/256, zero point -128) or int16
-    (scale 1/65536, zero point -32768). Source: TFLite SOFTMAX, integers as in the TFLite Micro reference kernel
-    (gemmlowp fixed point). That kernel aborts when a row's exponentials sum to 512 or more and y is int8; here every
-    output is then 0, as its rounding would give.
+    x: any shape, int8, int16 or float32; y: float32 for float32; for int16 also int16 (scale 1/32768, zero point 0);
+    for int8 either int8 (scale 1/256, zero point -128) or int16 (scale 1/65536, zero point -32768). Source: TFLite
+    SOFTMAX, integers as in the TFLite Micro reference kernels: int8 in gemmlowp's fixed point, int16 interpolated in
+    two tables. The int8 kernel aborts when a row's exponentials sum to 512 or more and y is int8; here every output is
+    then 0, as its rounding would give.
     """
 
     name: ClassVar[str] = "softmax"
-    quant: ClassVar[Roles] = fixed_output(1 / 256, -128)
+    quant: ClassVar[Roles] = fixed_output(_OUTPUT)
     beta: float = 1.0
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("cf_softmax_s8_small", for_types("int8"), when=_small_reason, call=_small_call, compact=True),
         Kernel("cf_softmax_s8", for_types("int8")),
         Kernel("cf_softmax_s8_s16", for_types("int8", "int16")),
+        Kernel("cf_softmax_s16", for_types("int16"), call=softmax16_call),
         Kernel("cf_softmax_f32", for_types("float32")),
     )
 
@@ -82,7 +88,12 @@ class Softmax(Op):
         return infer_rows(node)
 
     def check(self, node: Node) -> None:
-        check_rows(node, self.beta, _OUTPUTS)
+        if node["x"].dtype is DType.INT8:
+            check_rows(node, self.beta, _OF_INT8)
+            return
+        require_one_type(node, DType.INT8, DType.INT16, DType.FLOAT32)
+        require_fixed_output(node, _OUTPUT)
+        check_softmax16(node)
 
     def eval_float(self, node: Node, *x: Array) -> Array:
         e = exp32((x[0] - x[0].max(axis=-1, keepdims=True)) * np.float32(self.beta))
@@ -90,6 +101,8 @@ class Softmax(Op):
 
     def eval_int(self, node: Node, *x: Array) -> Array:
         dtype = node["y"].dtype
+        if node["x"].dtype is DType.INT16:
+            return softmax16(node, x[0])
         low, high = dtype.range
         exps, sums = sum_of_exps(below_max(x[0]), exp_table(node["x"].q.s, self.beta))
         inverse, bits = reciprocal(sums, 12)
@@ -111,7 +124,10 @@ class Softmax(Op):
             op = cls(beta=(1.0, 0.5, 2.0)[i % 3])
             for scale in (None, 1e-4, 0.02, 0.9, 3.0, 50.0):
                 x = int8_type(rng, *shape, scale=scale)
-                yield make_node(op, {"x": x}, (DType.INT8, _OUTPUTS[DType.INT8]))
+                yield make_node(op, {"x": x}, (DType.INT8, _OF_INT8[DType.INT8]))
             x = int8_type(rng, *shape, scale=0.1)
-            yield make_node(op, {"x": x}, (DType.INT16, _OUTPUTS[DType.INT16]))
+            yield make_node(op, {"x": x}, (DType.INT16, _OF_INT8[DType.INT16]))
+            for scale in (None, 1e-6, 0.0001, 0.0003, 0.01, 0.5):
+                wide = int16_type(rng, *shape, scale=scale)
+                yield make_node(op, {"x": wide}, (DType.INT16, Quant.per_tensor(1 / 32768)))
             yield make_node(op, {"x": float_type(*shape)}, (DType.FLOAT32, None))

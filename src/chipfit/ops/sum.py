@@ -15,15 +15,16 @@ from chipfit.ops._reduce import ReduceSum, sums_in_fours
 class Sum(ReduceSum):
     """y = sum of x along the axes.
 
-    x: any shape, int8 or float32. Source: TFLite SUM; integers as in the TFLite Micro reference kernel: the sum of
-    ``x - zero_x`` is multiplied by ``scale_x / scale_y`` with double rounding. (LiteRT 2.3's reference kernel returns
-    other, wrong values for int8.)
+    x: any shape, int8, int16 or float32. Source: TFLite SUM; integers as in the TFLite Micro reference kernel: the sum
+    of ``x - zero_x`` is multiplied by ``scale_x / scale_y`` with double rounding. (LiteRT 2.3's reference kernel
+    returns other, wrong values for both.)
     """
 
     name: ClassVar[str] = "sum"
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("cf_sum_s8_fours", for_types("int8"), when=sums_in_fours),
         Kernel("cf_sum_s8", for_types("int8")),
+        Kernel("cf_sum_s16", for_types("int16")),
         Kernel("cf_sum_f32", for_types("float32")),
     )
 

@@ -50,13 +50,7 @@ CF_TILE void cf_dense_outputs(const cf_dense_row *row, const int32_t *w, int8_t 
             a = (cf_dense_sums){w[0], w[1], w[2], w[3]};
             w = cf_dense_wide(row, w + 4, &a);
         } else {
-            cf_dense_sums s = {w[0], w[1], 0, 0};
-            w = operands == CF_DENSE_BYTES ? cf_dense_bytes(row, rest, w + 2, &s) : cf_dense_pairs(row, w + 2, &s);
-            a.s0 = cf_sub(s.s0, s.s2);
-            a.s1 = cf_add(w[0], cf_shl(s.s2, 8));
-            a.s2 = cf_sub(s.s1, s.s3);
-            a.s3 = cf_add(w[1], cf_shl(s.s3, 8));
-            w += 2;
+            w = cf_dense_four(row, rest, operands == CF_DENSE_BYTES, w, &a);
         }
         const int has_extra = form != CF_FORM_LINE;
         a.s0 = cf_dense_finish(a.s0, w[0], has_extra ? w[4] : 0, shift, rounding, form);

@@ -4,6 +4,17 @@
 
 #include "cf_kernel.h"
 
+/* Cores with the Thumb-2 FPU of the M profile (FPv4-SP, FPv5) have an instruction for it, which gcc does not use of itself
+ * and does not announce.
+ */
+#if defined(__GNUC__) && defined(__ARM_FP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+static inline float cf_half_to_float(uint16_t h)
+{
+    float y;
+    __asm__("vcvtb.f32.f16 %0, %1" : "=t"(y) : "t"((uint32_t)h));
+    return y;
+}
+#else
 static inline float cf_half_to_float(uint16_t h)
 {
     const uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
@@ -11,10 +22,10 @@ static inline float cf_half_to_float(uint16_t h)
     uint32_t mantissa = h & 0x3ffu;
     uint32_t bits;
     float y;
-    if (exponent == 31u) {
-        bits = sign | 0x7f800000u | mantissa << 13; /* infinity, or not a number */
+    if (exponent - 1u < 30u) {
+        bits = sign | (((uint32_t)(h & 0x7fffu) << 13) + (112u << 23)); /* most numbers: another bias of the exponent */
     } else if (exponent != 0u) {
-        bits = sign | (exponent + 112u) << 23 | mantissa << 13;
+        bits = sign | 0x7f800000u | mantissa << 13; /* infinity, or not a number */
     } else if (mantissa != 0u) {
         uint32_t e = 113u;
         while (!(mantissa & 0x400u)) {
@@ -27,6 +38,21 @@ static inline float cf_half_to_float(uint16_t h)
     }
     memcpy(&y, &bits, sizeof y);
     return y;
+}
+#endif
+
+/* the same for what is neither infinite nor not a number */
+static inline float cf_finite_half_to_float(uint16_t h)
+{
+#if defined(__riscv_flen) || defined(__x86_64__)
+    /* with an FPU, a product is the shortest way to the other bias of the exponent, and right for subnormal numbers */
+    const uint32_t bits = ((uint32_t)(int16_t)h << 13) & 0x8fffe000u;
+    float y;
+    memcpy(&y, &bits, sizeof y);
+    return y * 5.192296858534828e33f; /* 2^112 */
+#else
+    return cf_half_to_float(h);
+#endif
 }
 
 /* to the nearest, halves to even */

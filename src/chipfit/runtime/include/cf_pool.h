@@ -8,7 +8,7 @@ typedef struct {
     int32_t n, in_h, in_w, channels, out_h, out_w;
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
     int32_t act_min, act_max;
-} cf_pool_s8_params;
+} cf_pool_params;
 
 typedef struct {
     int32_t n, in_h, in_w, channels, out_h, out_w;

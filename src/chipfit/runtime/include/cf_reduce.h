@@ -16,7 +16,7 @@ typedef struct {
     int32_t over[3], over_step[3];
     int32_t in_zero_sum; /* input zero point times elements of one sum */
     int32_t m, shift, out_zero;
-} cf_sum_s8_params;
+} cf_sum_params;
 
 /* offset of the first input element of output i */
 static inline int32_t cf_reduce_first(int32_t i, const int32_t *keep, const int32_t *step)

@@ -105,6 +105,21 @@ CF_ONE_OPERAND(cf_uxtb16_ror8, "uxtb16 %0, %1, ror #8")
 CF_TWO_OPERANDS(uint32_t, cf_sadd16, "sadd16 %0, %1, %2")
 CF_TWO_OPERANDS(uint32_t, cf_ssub16, "ssub16 %0, %1, %2")
 
+/* two instructions: the greater and the lesser of each lane */
+static inline uint32_t cf_max16(uint32_t a, uint32_t b)
+{
+    uint32_t y;
+    __asm__("ssub16 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(y) : "r"(a), "r"(b) : "cc");
+    return y;
+}
+
+static inline uint32_t cf_min16(uint32_t a, uint32_t b)
+{
+    uint32_t y;
+    __asm__("ssub16 %0, %1, %2\n\tsel %0, %2, %1" : "=&r"(y) : "r"(a), "r"(b) : "cc");
+    return y;
+}
+
 /* lanes 0 of a and b; lanes 1 of b and a */
 CF_TWO_OPERANDS(uint32_t, cf_pkhbt, "pkhbt %0, %1, %2, lsl #16")
 CF_TWO_OPERANDS(uint32_t, cf_pkhtb, "pkhtb %0, %1, %2, asr #16")
@@ -159,6 +174,18 @@ static inline uint32_t cf_sadd16(uint32_t a, uint32_t b)
 static inline uint32_t cf_ssub16(uint32_t a, uint32_t b)
 {
     return cf_lanes(cf_lane0(a) - cf_lane0(b), cf_lane1(a) - cf_lane1(b));
+}
+
+static inline uint32_t cf_max16(uint32_t a, uint32_t b)
+{
+    return cf_lanes(cf_lane0(a) < cf_lane0(b) ? cf_lane0(b) : cf_lane0(a),
+                    cf_lane1(a) < cf_lane1(b) ? cf_lane1(b) : cf_lane1(a));
+}
+
+static inline uint32_t cf_min16(uint32_t a, uint32_t b)
+{
+    return cf_lanes(cf_lane0(a) < cf_lane0(b) ? cf_lane0(a) : cf_lane0(b),
+                    cf_lane1(a) < cf_lane1(b) ? cf_lane1(a) : cf_lane1(b));
 }
 
 static inline int32_t cf_wrap_mla(int32_t a, int32_t b, int32_t acc)

@@ -146,6 +146,20 @@ CF_TILE const int32_t *cf_dense_bytes(const cf_dense_row *row, int32_t rest, con
     return w;
 }
 
+/* Sums of four channels, times 256, from a stream of interleaved weights with the starts of the sums before and after
+ * them; is_bytes: the row is bytes, with `rest` more after its end. Returns the end of w. */
+CF_TILE const int32_t *cf_dense_four(const cf_dense_row *row, int32_t rest, int is_bytes, const int32_t *w,
+                                     cf_dense_sums *a)
+{
+    cf_dense_sums s = {w[0], w[1], 0, 0};
+    w = is_bytes ? cf_dense_bytes(row, rest, w + 2, &s) : cf_dense_pairs(row, w + 2, &s);
+    a->s0 = cf_sub(s.s0, s.s2);
+    a->s1 = cf_add(w[0], cf_shl(s.s2, 8));
+    a->s2 = cf_sub(s.s1, s.s3);
+    a->s3 = cf_add(w[1], cf_shl(s.s3, 8));
+    return w + 2;
+}
+
 /* acc: of the four channels, times 256. Returns the end of w. */
 CF_TILE const int32_t *cf_dense_wide(const cf_dense_row *row, const int32_t *w, cf_dense_sums *acc)
 {

@@ -6,7 +6,7 @@
 
 CF_KERNEL void cf_average_pool2d_s8(const int8_t *x, /* (n, in_h, in_w, channels) */
                                     int8_t *y,       /* (n, out_h, out_w, channels) */
-                                    const cf_pool_s8_params *p)
+                                    const cf_pool_params *p)
 {
     for (int32_t n = 0; n < p->n; n++) {
         for (int32_t oy = 0; oy < p->out_h; oy++) {

@@ -17,7 +17,7 @@ static inline int32_t cf_average(int32_t acc, int32_t count, uint32_t inverse)
 
 CF_KERNEL void cf_average_pool2d_s8_fours(const int8_t *x, /* (n, in_h, in_w, channels) */
                                           int8_t *y,       /* (n, out_h, out_w, channels) */
-                                          const cf_pool_s8_params *p)
+                                          const cf_pool_params *p)
 {
     const int32_t line = p->in_w * p->channels;
     for (int32_t n = 0; n < p->n; n++) {

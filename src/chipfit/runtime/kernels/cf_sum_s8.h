@@ -4,7 +4,7 @@
 
 #include "cf_reduce.h"
 
-CF_KERNEL void cf_sum_s8(const int8_t *x, int8_t *y, const cf_sum_s8_params *p)
+CF_KERNEL void cf_sum_s8(const int8_t *x, int8_t *y, const cf_sum_params *p)
 {
     for (int32_t i = 0; i < p->outputs; i++) {
         const int8_t *xp = x + cf_reduce_first(i, p->keep, p->keep_step);

@@ -6,7 +6,7 @@
 #include "cf_four_sums.h"
 #include "cf_reduce.h"
 
-CF_KERNEL void cf_sum_s8_fours(const int8_t *x, int8_t *y, const cf_sum_s8_params *p)
+CF_KERNEL void cf_sum_s8_fours(const int8_t *x, int8_t *y, const cf_sum_params *p)
 {
     const int32_t count = p->over[2];
     for (int32_t o = 0; o < p->outputs; o += 4) {

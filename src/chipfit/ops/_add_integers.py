@@ -1,4 +1,4 @@
-"""int8 addition and subtraction as numbers: TFLite's two roundings, and a cheap form that is proven equal."""
+"""Integer addition and subtraction as numbers: TFLite's two roundings, and a cheap form on int8, proven equal."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from functools import lru_cache
 import numpy as np
 
 from chipfit.fixedpoint import INT32_MAX, INT32_MIN, Int, multiply_by_quantized_multiplier, requantize
-from chipfit.graph import Array
+from chipfit.graph import Array, DType
 
-LEFT_SHIFT = 20
+LEFT_SHIFT = {DType.INT8: 20, DType.INT16: 15}
 """Operands are scaled up by this many bits before the first rounding."""
 
 
 @dataclass(frozen=True)
 class Rescale:
-    """All numbers of an int8 addition; ``sign`` is -1 for a subtraction."""
+    """All numbers of an integer addition; ``sign`` is -1 for a subtraction."""
 
     a: tuple[int, int]
     b: tuple[int, int]
@@ -27,11 +27,12 @@ class Rescale:
     low: int
     high: int
     sign: int
+    left_shift: int
 
     def terms(self, a: Array, b: Array) -> tuple[Int, Int]:
         """Both operands on the common scale: what is added."""
-        scaled_a = multiply_by_quantized_multiplier((a.astype(np.int64) - self.a_zero) << LEFT_SHIFT, *self.a)
-        scaled_b = multiply_by_quantized_multiplier((b.astype(np.int64) - self.b_zero) << LEFT_SHIFT, *self.b)
+        scaled_a = multiply_by_quantized_multiplier((a.astype(np.int64) - self.a_zero) << self.left_shift, *self.a)
+        scaled_b = multiply_by_quantized_multiplier((b.astype(np.int64) - self.b_zero) << self.left_shift, *self.b)
         return scaled_a, self.sign * scaled_b
 
     def result(self, a: Array, b: Array) -> Int:
@@ -57,14 +58,14 @@ class TwoProducts:
 
 @lru_cache(maxsize=256)
 def find_two_products(r: Rescale) -> TwoProducts | None:
-    """The cheap form of an addition where it gives the same byte for each of the 65,536 pairs, else None.
+    """The cheap form of an addition on int8 where it gives the same byte for each of the 65,536 pairs, else None.
 
     Multipliers within 2 of the exact ones are tried; the constant follows from the interval that all pairs allow.
     """
     every = np.arange(-128, 128, dtype=np.int64)
     a, b = every[:, None], every[None, :]
     expected = r.result(a, b)
-    y_scale = r.y[0] * 2.0 ** (r.y[1] - 31 + LEFT_SHIFT)
+    y_scale = r.y[0] * 2.0 ** (r.y[1] - 31 + r.left_shift)
     real_a = r.a[0] * 2.0 ** (r.a[1] - 31) * y_scale
     real_b = r.sign * r.b[0] * 2.0 ** (r.b[1] - 31) * y_scale
     greatest = 255 * (real_a + abs(real_b)) + 256

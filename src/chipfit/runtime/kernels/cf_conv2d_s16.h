@@ -1,0 +1,54 @@
+/* CONV_2D on int16 with int8 weights, portable. Loop over output pixels outermost; input read through bounds, never
+ * copied. */
+#ifndef CF_CONV2D_S16_H
+#define CF_CONV2D_S16_H
+
+#include "cf_s16.h"
+#include "cf_window.h"
+
+typedef struct {
+    int32_t n, in_h, in_w, in_c;
+    int32_t out_h, out_w, out_c;
+    int32_t group_c; /* input channels that one output channel sees */
+    int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+    int32_t pad_top, pad_left;
+    int32_t bias32, act_min, act_max;
+} cf_conv2d_s16_params;
+
+CF_KERNEL void cf_conv2d_s16(const int16_t *x,    /* (n, in_h, in_w, in_c) */
+                             const int8_t *w,     /* (out_c, kernel_h, kernel_w, group_c) */
+                             const void *b,       /* (out_c), int64, or int32 if bias32; or NULL */
+                             const int32_t *m,    /* (out_c) */
+                             const int8_t *shift, /* (out_c) */
+                             int16_t *y,          /* (n, out_h, out_w, out_c) */
+                             const cf_conv2d_s16_params *p)
+{
+    const int32_t group_out = p->out_c / (p->in_c / p->group_c);
+    for (int32_t n = 0; n < p->n; n++) {
+        for (int32_t oy = 0; oy < p->out_h; oy++) {
+            const int32_t y0 = oy * p->stride_h - p->pad_top;
+            for (int32_t ox = 0; ox < p->out_w; ox++) {
+                const int32_t x0 = ox * p->stride_w - p->pad_left;
+                const cf_span ky = cf_window(y0, p->in_h, p->kernel_h, p->dilation_h);
+                const cf_span kx = cf_window(x0, p->in_w, p->kernel_w, p->dilation_w);
+                /* without dilation and groups the taps of a line are neighbours */
+                const int32_t joined = p->dilation_w == 1 && p->group_c == p->in_c ? kx.end - kx.begin : 1;
+                for (int32_t oc = 0; oc < p->out_c; oc++) {
+                    const int32_t first = oc / group_out * p->group_c;
+                    int64_t acc = 0;
+                    for (int32_t i = ky.begin; i < ky.end; i++) {
+                        const int32_t row = (n * p->in_h + y0 + i * p->dilation_h) * p->in_w;
+                        for (int32_t j = kx.begin; j < kx.end; j += joined) {
+                            const int16_t *xp = x + (row + x0 + j * p->dilation_w) * p->in_c + first;
+                            const int8_t *wp = w + ((oc * p->kernel_h + i) * p->kernel_w + j) * p->group_c;
+                            acc += cf_dot_s16(xp, wp, joined * p->group_c);
+                        }
+                    }
+                    *y++ = cf_output_s16(acc, b, m, shift, oc, p->bias32, p->act_min, p->act_max);
+                }
+            }
+        }
+    }
+}
+
+#endif

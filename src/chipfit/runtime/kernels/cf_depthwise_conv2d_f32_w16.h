@@ -1,0 +1,16 @@
+/* DEPTHWISE_CONV_2D on float32 with float16 weights. */
+#ifndef CF_DEPTHWISE_CONV2D_F32_W16_H
+#define CF_DEPTHWISE_CONV2D_F32_W16_H
+
+#include "cf_depthwise_conv2d_weights_only.h"
+
+CF_KERNEL void cf_depthwise_conv2d_f32_w16(const float *x,    /* (n, in_h, in_w, in_c) */
+                                           const uint16_t *w, /* (kernel_h, kernel_w, in_c * multiplier), bits of float16 */
+                                           const float *b,    /* (in_c * multiplier), or NULL */
+                                           float *y,          /* (n, out_h, out_w, in_c * multiplier) */
+                                           const cf_depthwise_conv2d_weights_only_params *p)
+{
+    cf_depthwise_conv2d_weights_only(x, w, CF_F16, NULL, b, y, p);
+}
+
+#endif
