@@ -2,12 +2,15 @@
 
 TFLite Micro's reference kernels are the contract for integer models (wheel ``tflite-micro``, Linux x86-64);
 LiteRT's reference kernels are the oracle for float models and for what TFLite Micro lacks. LiteRT's default path
-(XNNPACK) is never used: its int8 results differ.
+(XNNPACK) is quick, and for models of floats alone: its int8 results differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -47,13 +50,13 @@ def tflm_run(model: bytes, samples: Sequence[Sequence[Array]]) -> list[list[Arra
     return results
 
 
-def litert_run(model: bytes, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
-    """Outputs of consecutive runs on one LiteRT interpreter with its reference kernels."""
+def litert_run(model: bytes, samples: Sequence[Sequence[Array]], reference: bool = True) -> list[list[Array]]:
+    """Outputs of consecutive runs on one LiteRT interpreter with its reference kernels, or with its quick ones."""
     litert: Any = import_module("ai_edge_litert.interpreter")
-    interpreter = litert.Interpreter(
-        model_content=model, experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF, num_threads=1
-    )
-    interpreter.allocate_tensors()
+    kind = litert.OpResolverType.BUILTIN_REF if reference else litert.OpResolverType.AUTO
+    with quiet():
+        interpreter = litert.Interpreter(model_content=model, experimental_op_resolver_type=kind, num_threads=1)
+        interpreter.allocate_tensors()
     results: list[list[Array]] = []
     for sample in samples:
         for detail, x in zip(interpreter.get_input_details(), sample, strict=True):
@@ -61,6 +64,20 @@ def litert_run(model: bytes, samples: Sequence[Sequence[Array]]) -> list[list[Ar
         interpreter.invoke()
         results.append([np.array(interpreter.get_tensor(d["index"])) for d in interpreter.get_output_details()])
     return results
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """LiteRT writes notes for its own developers to stderr, past Python: they are left out."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _output_count(model: bytes) -> int:

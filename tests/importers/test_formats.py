@@ -14,7 +14,6 @@ from chipfit.importers import load_graph
     ("data", "words"),
     [
         (b"", "empty"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(64), "Keras"),
         (b"PK\x03\x04" + bytes(64), "zip"),
         (b"\x08\x07\x12\x07pytorch" + bytes(64), "ONNX"),
         (b"LMDK\x04\0\0\0" + bytes(64), "kmodel"),

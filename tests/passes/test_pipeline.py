@@ -42,6 +42,7 @@ def test_the_pipeline_changes_no_output_byte_and_comes_to_an_end(seed: int) -> N
 def test_names_of_passes_are_unique_and_documented() -> None:
     names = [p.name for p in PIPELINE.passes]
     assert names == [
+        "fold_weight_dequantize",
         "fold_constants",
         "remove_identity",
         "fold_pad",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from chipfit.errors import ChipfitError
 
 _CONVERT = "convert it to .tflite (full int8 or float32)"
-_KERAS = "convert it with tf.lite.TFLiteConverter.from_keras_model(model)"
 
 #: (offset, bytes there, what it is, hint)
 _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
-    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file, most likely a Keras model (.h5)", f"not read yet; {_KERAS}"),
-    (0, b"PK\x03\x04", "a zip archive: a .keras model, a PyTorch file or a packed download", f"not read; {_CONVERT}"),
+    (
+        0,
+        b"PK\x03\x04",
+        "a zip archive, but no .keras model: a PyTorch file or a download",
+        f"not read; {_CONVERT}",
+    ),
     (0, b"LMDK", "a K210 model (.kmodel)", "it is compiled already; start from the .tflite it was made of"),
     (0, b"\x03\0\0\0\0\0\0\0", "a K210 model (.kmodel v3)", "it is compiled already; start from its .tflite"),
     (0, b"GGUF", "a GGUF language model", "models of that size do not run on a microcontroller"),
@@ -31,10 +32,10 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
 )
 
 
-def refuse_unknown(data: bytes) -> NoReturn:
-    """Raise ChipfitError F002, with what the file seems to be."""
+def unknown_format(data: bytes) -> ChipfitError:
+    """The error F002, with what the file seems to be."""
     what, hint = _recognise(data)
-    raise ChipfitError("F002", f"the file is {what}", hint)
+    return ChipfitError("F002", f"the file is {what}", hint)
 
 
 def _recognise(data: bytes) -> tuple[str, str]:
@@ -50,7 +51,7 @@ def _recognise(data: bytes) -> tuple[str, str]:
         return "C source with a model's bytes", "turn it back into a file, e.g. with `xxd -r -p`, or find its .tflite"
     if _is_onnx(head):
         return "an ONNX model", f"not read yet; {_CONVERT}, e.g. with onnx2tf"
-    return "of no format that chipfit knows", "chipfit reads TensorFlow Lite models (.tflite)"
+    return "of no format that chipfit knows", "chipfit reads TensorFlow Lite (.tflite) and Keras models (.keras, .h5)"
 
 
 def _is_onnx(head: bytes) -> bool:

@@ -2,10 +2,12 @@
 
 from chipfit.graph.rewrite import Pipeline
 from chipfit.passes.dead_channels import dead_channels
+from chipfit.passes.float_weights import float_weights
 from chipfit.passes.fold_activation import FOLD_ACTIVATION
 from chipfit.passes.fold_constants import FOLD_CONSTANTS
 from chipfit.passes.fold_pad import FOLD_PAD
 from chipfit.passes.fold_requantize import FOLD_REQUANTIZE
+from chipfit.passes.fold_weight_dequantize import FOLD_WEIGHT_DEQUANTIZE
 from chipfit.passes.integer_io import integer_io
 from chipfit.passes.merge_depthwise import MERGE_DEPTHWISE
 from chipfit.passes.remove_dead import REMOVE_DEAD
@@ -13,9 +15,11 @@ from chipfit.passes.remove_identity import REMOVE_IDENTITY
 
 DEAD_CHANNELS = dead_channels()
 
-# what is constant or does nothing goes first, so that neighbours meet; dead readers go before channels are counted
+# small weights are taken before they become float32 constants; what is constant or does nothing goes next, so that
+# neighbours meet; dead readers go before channels are counted
 PIPELINE = Pipeline(
     (
+        FOLD_WEIGHT_DEQUANTIZE,
         FOLD_CONSTANTS,
         REMOVE_IDENTITY,
         FOLD_PAD,
@@ -33,10 +37,12 @@ __all__ = [
     "FOLD_CONSTANTS",
     "FOLD_PAD",
     "FOLD_REQUANTIZE",
+    "FOLD_WEIGHT_DEQUANTIZE",
     "MERGE_DEPTHWISE",
     "PIPELINE",
     "REMOVE_DEAD",
     "REMOVE_IDENTITY",
     "dead_channels",
+    "float_weights",
     "integer_io",
 ]

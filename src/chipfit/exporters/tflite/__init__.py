@@ -11,14 +11,20 @@ from chipfit.graph import Graph
 
 __all__ = ["to_tflite"]
 
+SIGNATURE = "serving_default"
+"""The key under which callers find a model's only signature, unless its maker chose another one."""
 
-def to_tflite(graph: Graph, metadata: Mapping[str, bytes] | None = None) -> bytes:
+
+def to_tflite(graph: Graph, metadata: Mapping[str, bytes] | None = None, signature: str | None = None) -> bytes:
     """The graph as a TensorFlow Lite flatbuffer that TFLite Micro and LiteRT load.
 
-    Tensor names, types and quantization are kept. Explicit padding becomes SAME or VALID where it is one of them, else
-    a PAD operator of its own. Variables become VAR_HANDLE, READ_VARIABLE and ASSIGN_VARIABLE, set by a CALL_ONCE
-    subgraph. ``metadata``: bytes by name that the file keeps besides. Raises ChipfitError O002 where TensorFlow Lite
-    has no form for an operator.
+    Tensor names, types and quantization are kept; the signature gives inputs and outputs these names. Operators state
+    the least version that has what they need. Explicit padding becomes SAME or VALID where it is one of them, else a
+    PAD operator of its own. Variables become VAR_HANDLE, READ_VARIABLE and ASSIGN_VARIABLE, set by a CALL_ONCE
+    subgraph; those of recurrent layers are variable tensors.
+
+    ``metadata``: bytes by name that the file keeps besides; ``signature``: its key, None: the usual one. Raises
+    ChipfitError O002 where TensorFlow Lite has no form for an operator.
     """
     writer = ModelWriter(graph)
     writer.declare_variables()
@@ -30,6 +36,7 @@ def to_tflite(graph: Graph, metadata: Mapping[str, bytes] | None = None) -> byte
                 f"{node.op.name} '{node.name}' ({', '.join(str(v.type) for v in node.operands)}) has no .tflite form",
             )
         emit(writer, node)
+    writer.add_signature(signature or SIGNATURE)
     for name, data in (metadata or {}).items():
         writer.add_metadata(name, data)
     return writer.finish()

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from chipfit.exporters.tflite.window import activation, emit_average_pool, emit_conv, emit_depthwise_conv, emit_max_pool
+from chipfit.exporters.tflite.recurrent import emit_lstm, emit_svdf
+from chipfit.exporters.tflite.weights import is_hybrid, weights
+from chipfit.exporters.tflite.window import (
+    activation,
+    bias_type,
+    emit_average_pool,
+    emit_conv,
+    emit_depthwise_conv,
+    emit_max_pool,
+)
 from chipfit.exporters.tflite.writer import ModelWriter, schema
 from chipfit.graph import Array, DType, Node
 
@@ -15,15 +24,7 @@ Emitter = Callable[[ModelWriter, Node], None]
 Fields = Callable[[Node], dict[str, Any]]
 
 
-def version(node: Node) -> int:
-    """Most operators came to int8 with their version 2."""
-    first = node.operands[0] if node.operands else node.outputs[0]
-    return 2 if first.dtype in (DType.INT8, DType.INT16) else 1
-
-
-def _plain(
-    builtin: str, options: str | None = None, fields: Fields | None = None, fixed_version: int | None = None
-) -> Emitter:
+def _plain(builtin: str, options: str | None = None, fields: Fields | None = None) -> Emitter:
     """Inputs and outputs are TensorFlow Lite's in order; only the options are to be filled."""
 
     def emit(writer: ModelWriter, node: Node) -> None:
@@ -34,19 +35,12 @@ def _plain(
             [main.tensor(v) for v in node.outputs],
             options,
             fields(node) if fields else {},
-            fixed_version or version(node),
         )
 
     return emit
 
 
-def _with_constants(
-    builtin: str,
-    options: str | None,
-    constants: Fields,
-    fields: Fields | None = None,
-    fixed_version: int | None = None,
-) -> Emitter:
+def _with_constants(builtin: str, options: str | None, constants: Fields, fields: Fields | None = None) -> Emitter:
     """As :func:`_plain`, with constant tensors behind the inputs; ``constants`` gives their names and elements."""
 
     def emit(writer: ModelWriter, node: Node) -> None:
@@ -58,7 +52,6 @@ def _with_constants(
             [main.tensor(v) for v in node.outputs],
             options,
             fields(node) if fields else {},
-            fixed_version or version(node),
         )
 
     return emit
@@ -70,6 +63,12 @@ def _int32(data: Any) -> Array:
 
 def _act_field(node: Node) -> dict[str, Any]:
     return {"fusedActivationFunction": activation(node)}
+
+
+def _sum_fields(node: Node) -> dict[str, Any]:
+    """Scales of int16 are any numbers; the schema's default says that they are powers of two."""
+    general = {"potScaleInt16": False} if node.operands[0].dtype is DType.INT16 else {}
+    return {**_act_field(node), **general}
 
 
 def _attribute(field: str, attribute: str) -> Fields:
@@ -95,14 +94,12 @@ def _resize(builtin: str, options: str) -> Emitter:
 
 def _emit_fully_connected(writer: ModelWriter, node: Node) -> None:
     main, keep = writer.main, node.op.attributes()["keep_dims"]
-    is_int8 = node["x"].dtype is DType.INT8
     main.emit(
         "FULLY_CONNECTED",
-        [main.tensor(node["x"]), main.tensor(node["w"]), main.tensor(node.get("b"))],
+        [main.tensor(node["x"]), weights(writer, node), main.tensor(node.get("b"))],
         [main.tensor(node["y"])],
         "FullyConnectedOptions",
-        {**_act_field(node), "keepNumDims": keep},
-        6 if node.get("b") is None else 5 if keep else 4 if is_int8 else 1,
+        {**_act_field(node), "keepNumDims": keep, "asymmetricQuantizeInputs": is_hybrid(node), **bias_type(node)},
     )
 
 
@@ -117,10 +114,10 @@ def _emit_pad(writer: ModelWriter, node: Node) -> None:
     x, y = node["x"], node["y"]
     inputs = [main.tensor(x), main.constant(f"{node.name}/pads", _int32(a["pads"]).reshape(-1, 2))]
     if a["value"] is None:
-        main.emit("PAD", inputs, [main.tensor(y)], "PadOptions", {}, version(node))
+        main.emit("PAD", inputs, [main.tensor(y)], "PadOptions", {})
         return
     value = main.constant(f"{node.name}/value", np.array([a["value"]], x.dtype.numpy), x.type.quant)
-    main.emit("PADV2", [*inputs, value], [main.tensor(y)], "PadV2Options", {}, version(node))
+    main.emit("PADV2", [*inputs, value], [main.tensor(y)], "PadV2Options", {})
 
 
 def _emit_strided_slice(writer: ModelWriter, node: Node) -> None:
@@ -135,7 +132,6 @@ def _emit_strided_slice(writer: ModelWriter, node: Node) -> None:
         [main.tensor(node["y"])],
         "StridedSliceOptions",
         {"endMask": end_mask, "shrinkAxisMask": shrink_mask},
-        version(node),
     )
 
 
@@ -145,20 +141,22 @@ def _emit_split(writer: ModelWriter, node: Node) -> None:
     axis = main.constant(f"{node.name}/axis", _int32(a["axis"]))
     count = {"numSplits": len(outputs)}
     if len(set(a["sizes"])) == 1:
-        main.emit("SPLIT", [axis, x], outputs, "SplitOptions", count, version(node))
+        main.emit("SPLIT", [axis, x], outputs, "SplitOptions", count)
         return
     sizes = main.constant(f"{node.name}/sizes", _int32(a["sizes"]))
-    main.emit("SPLIT_V", [x, sizes, axis], outputs, "SplitVOptions", count, version(node))
+    main.emit("SPLIT_V", [x, sizes, axis], outputs, "SplitVOptions", count)
 
 
 def _emit_read_variable(writer: ModelWriter, node: Node) -> None:
     handle = writer.handle(node.op.attributes()["variable"])
-    writer.main.emit("READ_VARIABLE", [handle], [writer.main.tensor(node["y"])], "ReadVariableOptions")
+    if handle is not None:
+        writer.main.emit("READ_VARIABLE", [handle], [writer.main.tensor(node["y"])], "ReadVariableOptions")
 
 
 def _emit_assign_variable(writer: ModelWriter, node: Node) -> None:
     handle = writer.handle(node.op.attributes()["variable"])
-    writer.main.emit("ASSIGN_VARIABLE", [handle, writer.main.tensor(node["x"])], [], "AssignVariableOptions")
+    if handle is not None:
+        writer.main.emit("ASSIGN_VARIABLE", [handle, writer.main.tensor(node["x"])], [], "AssignVariableOptions")
 
 
 def _tensor_type(dtype: DType) -> int:
@@ -177,8 +175,8 @@ EMITTERS: dict[str, Emitter] = {
     "conv2d": emit_conv,
     "depthwise_conv2d": emit_depthwise_conv,
     "fully_connected": _emit_fully_connected,
-    "add": _plain("ADD", "AddOptions", _act_field),
-    "sub": _plain("SUB", "SubOptions", _act_field),
+    "add": _plain("ADD", "AddOptions", _sum_fields),
+    "sub": _plain("SUB", "SubOptions", _sum_fields),
     "mul": _plain("MUL", "MulOptions", _act_field),
     "minimum": _plain("MINIMUM", "MaximumMinimumOptions"),
     "maximum": _plain("MAXIMUM", "MaximumMinimumOptions"),
@@ -193,19 +191,17 @@ EMITTERS: dict[str, Emitter] = {
     "tanh": _plain("TANH"),
     "relu": _plain("RELU"),
     "relu6": _plain("RELU6"),
-    "relu_n1_to_1": _plain("RELU_N1_TO_1", fixed_version=1),
-    "hard_swish": _plain("HARD_SWISH", "HardSwishOptions", fixed_version=1),
-    "elu": _plain("ELU", fixed_version=1),
+    "relu_n1_to_1": _plain("RELU_N1_TO_1"),
+    "hard_swish": _plain("HARD_SWISH", "HardSwishOptions"),
+    "elu": _plain("ELU"),
     "leaky_relu": _plain("LEAKY_RELU", "LeakyReluOptions", _attribute("alpha", "alpha")),
-    "prelu": _plain("PRELU", fixed_version=1),
+    "prelu": _plain("PRELU"),
     "quantize": _plain("QUANTIZE", "QuantizeOptions"),
-    "dequantize": _plain("DEQUANTIZE", "DequantizeOptions", fixed_version=3),
-    "cast": _plain("CAST", "CastOptions", _cast_fields, fixed_version=1),
+    "dequantize": _plain("DEQUANTIZE", "DequantizeOptions"),
+    "cast": _plain("CAST", "CastOptions", _cast_fields),
     "reshape": _emit_reshape,
-    "squeeze": _plain(
-        "SQUEEZE", "SqueezeOptions", lambda node: {"squeezeDims": list(node.op.attributes()["axes"])}, fixed_version=1
-    ),
-    "expand_dims": _with_constants("EXPAND_DIMS", "ExpandDimsOptions", _attribute("axis", "axis"), fixed_version=1),
+    "squeeze": _plain("SQUEEZE", "SqueezeOptions", lambda node: {"squeezeDims": list(node.op.attributes()["axes"])}),
+    "expand_dims": _with_constants("EXPAND_DIMS", "ExpandDimsOptions", _attribute("axis", "axis")),
     "pad": _emit_pad,
     "transpose": _with_constants("TRANSPOSE", "TransposeOptions", _attribute("perm", "perm")),
     "concatenation": _plain(
@@ -233,7 +229,9 @@ EMITTERS: dict[str, Emitter] = {
         _attribute("axis", "axis"),
         lambda node: {"outputType": _tensor_type(node["y"].dtype)},
     ),
-    "shape": _plain("SHAPE", "ShapeOptions", lambda node: {"outType": _tensor_type(node["y"].dtype)}, fixed_version=1),
+    "shape": _plain("SHAPE", "ShapeOptions", lambda node: {"outType": _tensor_type(node["y"].dtype)}),
+    "unidirectional_sequence_lstm": emit_lstm,
+    "svdf": emit_svdf,
     "read_variable": _emit_read_variable,
     "assign_variable": _emit_assign_variable,
 }

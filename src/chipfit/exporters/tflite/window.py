@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chipfit.errors import ChipfitError
+from chipfit.exporters.tflite.weights import weights
 from chipfit.exporters.tflite.writer import ModelWriter, schema
 from chipfit.graph import DType, Node, Quant, TensorType
 from chipfit.ops._window import same_pads
@@ -18,20 +19,24 @@ def activation(node: Node) -> int:
     return getattr(schema.ActivationFunctionType, ACTIVATIONS[node.op.attributes()["act"]])
 
 
+def bias_type(node: Node) -> dict[str, Any]:
+    """The option by which a layer on int16 says that its bias, and so its sums, have 32 bits."""
+    b = node.get("b")
+    narrow = node["x"].dtype is DType.INT16 and b is not None and b.dtype is DType.INT32
+    return {"quantizedBiasType": schema.TensorType.INT32} if narrow else {}
+
+
 def emit_conv(writer: ModelWriter, node: Node) -> None:
     w = node["w"]
-    grouped = w.shape[3] != node["x"].shape[3]
     source, padding = _padded_input(writer, node, (w.shape[1], w.shape[2]), "PAD")
-    _emit_weighted(
-        writer, node, "CONV_2D", "Conv2DOptions", source, {"padding": padding}, 6 if grouped else _conv_version(node)
-    )
+    _emit_weighted(writer, node, "CONV_2D", "Conv2DOptions", source, {"padding": padding})
 
 
 def emit_depthwise_conv(writer: ModelWriter, node: Node) -> None:
     w = node["w"]
     source, padding = _padded_input(writer, node, (w.shape[1], w.shape[2]), "PAD")
     fields = {"padding": padding, "depthMultiplier": w.shape[3] // node["x"].shape[3]}
-    _emit_weighted(writer, node, "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", source, fields, _conv_version(node))
+    _emit_weighted(writer, node, "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", source, fields)
 
 
 def emit_max_pool(writer: ModelWriter, node: Node) -> None:
@@ -52,44 +57,40 @@ def emit_average_pool(writer: ModelWriter, node: Node) -> None:
     _emit_pool(writer, node, "AVERAGE_POOL_2D", writer.main.tensor(node["x"]), padding)
 
 
-def _conv_version(node: Node) -> int:
-    if node["x"].dtype is DType.INT8:
-        return 3
-    return 1 if node.op.attributes()["dilation"] == (1, 1) else 2
-
-
 def _emit_weighted(
-    writer: ModelWriter, node: Node, builtin: str, options: str, source: int, fields: dict[str, Any], version: int
+    writer: ModelWriter, node: Node, builtin: str, options: str, source: int, fields: dict[str, Any]
 ) -> None:
     main, a = writer.main, node.op.attributes()
-    inputs = [source, main.tensor(node["w"]), *_bias(writer, node)]
+    inputs = [source, weights(writer, node), *_bias(writer, node)]
     fields = {
         **fields,
         **_strides(node),
         "dilationHFactor": a["dilation"][0],
         "dilationWFactor": a["dilation"][1],
+        **(bias_type(node) if builtin == "CONV_2D" else {}),
     }
-    main.emit(builtin, inputs, [main.tensor(node["y"])], options, fields, version)
+    main.emit(builtin, inputs, [main.tensor(node["y"])], options, fields)
 
 
 def _bias(writer: ModelWriter, node: Node) -> list[int]:
-    """LiteRT refuses integer convolutions without a bias: zeros stand for an absent one."""
+    """LiteRT refuses convolutions without a bias, but for depthwise ones on real numbers: zeros stand for it."""
     main, bias = writer.main, node.get("b")
     if bias is not None:
         return [main.tensor(bias)]
     x, w, y = node["x"], node["w"], node["y"]
     if x.dtype.is_float:
-        return []
+        zeros = np.zeros(y.shape[3], np.float32)
+        return [main.constant(f"{node.name}/bias", zeros)] if node.op.name == "conv2d" else []
     scales = tuple(float(np.float32(x.q.s * s)) for s in w.q.scale)
     quant = Quant(scales, (0,) * len(scales), None if w.q.axis is None else 0)
-    return [main.constant(f"{node.name}/bias", np.zeros(y.shape[3], np.int32), quant)]
+    kind = np.int64 if x.dtype is DType.INT16 else np.int32
+    return [main.constant(f"{node.name}/bias", np.zeros(y.shape[3], kind), quant)]
 
 
 def _emit_pool(writer: ModelWriter, node: Node, builtin: str, source: int, padding: int) -> None:
     height, width = node.op.attributes()["kernel"]
     fields = {"padding": padding, "filterHeight": height, "filterWidth": width, **_strides(node)}
-    version = 2 if node["x"].dtype is DType.INT8 else 1
-    writer.main.emit(builtin, [source], [writer.main.tensor(node["y"])], "Pool2DOptions", fields, version)
+    writer.main.emit(builtin, [source], [writer.main.tensor(node["y"])], "Pool2DOptions", fields)
 
 
 def _strides(node: Node) -> dict[str, Any]:
@@ -126,5 +127,5 @@ def _padded_input(writer: ModelWriter, node: Node, kernel: tuple[int, int], buil
         least = np.finfo(np.float32).min if x.dtype.is_float else x.dtype.range[0]
         inputs.append(main.constant(f"{node.name}/least", np.array([least], x.dtype.numpy), x.type.quant))
     options = {"PAD": "PadOptions", "PADV2": "PadV2Options"}[builtin]
-    main.emit(builtin, inputs, [padded], options, {}, 2 if x.dtype is DType.INT8 else 1)
+    main.emit(builtin, inputs, [padded], options)
     return padded, schema.Padding.VALID

@@ -9,6 +9,8 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from chipfit.exporters.tflite.states import states_of_layers
+from chipfit.exporters.tflite.versions import least_version
 from chipfit.graph import Array, DType, Graph, Quant, TensorType, Value, Variable
 
 #: the generated schema is untyped: fields are set by the names of the schema
@@ -39,6 +41,7 @@ class SubgraphWriter:
         self._model = model
         self._index: dict[Value, int] = {}
         self._names: set[str] = set()
+        self._types: list[TensorType | None] = []
         self.subgraph = schema.SubGraphT()
         self.subgraph.name = name
         self.subgraph.tensors = []
@@ -66,11 +69,17 @@ class SubgraphWriter:
         """A new tensor that is not in the graph."""
         return self._add(self._unique(name), type_, None)
 
+    def variable(self, variable: Variable) -> int:
+        """A new tensor that is itself a variable: it begins with zeros, or with the zero point of int8."""
+        index = self._add(self._unique(variable.name), variable.type, None)
+        self.subgraph.tensors[index].isVariable = True
+        return index
+
     def resource(self, name: str) -> int:
         """A new tensor that holds the handle of a variable."""
         tensor = schema.TensorT()
         tensor.name, tensor.shape, tensor.type, tensor.buffer = self._unique(name), [], schema.TensorType.RESOURCE, 0
-        return self._append(tensor)
+        return self._append(tensor, None)
 
     def emit(
         self,
@@ -79,12 +88,15 @@ class SubgraphWriter:
         outputs: Sequence[int],
         options: str | None = None,
         fields: Mapping[str, Any] | None = None,
-        version: int = 1,
+        intermediates: Sequence[int] = (),
     ) -> None:
         """Append an operator. ``options`` names the schema's table, ``fields`` fills it."""
+        types = [[None if i == ABSENT else self._types[i] for i in ports] for ports in (inputs, outputs)]
+        version = least_version(builtin, types[0], types[1], fields or {})
         operator = schema.OperatorT()
         operator.opcodeIndex = self._model.operator_code(builtin, version)
         operator.inputs, operator.outputs = list(inputs), list(outputs)
+        operator.intermediates = list(intermediates)
         if options is not None:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
             operator.builtinOptions = getattr(schema, options + "T")()
@@ -106,10 +118,12 @@ class SubgraphWriter:
         tensor.buffer = self._model.buffer(data)
         if type_.quant is not None:
             tensor.quantization = _quantization(type_.quant)
-        return self._append(tensor)
+        return self._append(tensor, type_)
 
-    def _append(self, tensor: Any) -> int:
+    def _append(self, tensor: Any, type_: TensorType | None) -> int:
+        """``type_``: None for a handle."""
         self.subgraph.tensors.append(tensor)
+        self._types.append(type_)
         return len(self.subgraph.tensors) - 1
 
 
@@ -127,26 +141,37 @@ class ModelWriter:
         self._model.buffers = [self._empty_buffer]
         self._model.subgraphs = []
         self._handles: dict[str, int] = {}
+        #: variables of recurrent layers, which are tensors: variable -> tensor; value at a layer's port -> variable
+        self._states: dict[str, int] = {}
+        self._state_of: dict[Value, str] = {}
         self.main = self._new_subgraph(graph.name)
         self.main.reserve([v.name for v in graph.values()])
         self.main.subgraph.inputs = [self.main.tensor(v) for v in graph.inputs]
 
     def declare_variables(self) -> None:
         """A handle for each variable, and the subgraph that gives them their first elements."""
-        if not self._graph.variables:
+        self._state_of = states_of_layers(self._graph)
+        held = set(self._state_of.values())
+        self._states = {name: self.main.variable(self._graph.variables[name]) for name in sorted(held)}
+        variables = [variable for name, variable in self._graph.variables.items() if name not in held]
+        if not variables:
             return
         setup = self._new_subgraph("initialize_variables")
         index = len(self._model.subgraphs) - 1
         self.main.emit("CALL_ONCE", [], [], "CallOnceOptions", {"initSubgraphIndex": index})
-        for variable in self._graph.variables.values():
+        for variable in variables:
             handle = _emit_handle(setup, variable)
             initial = setup.constant(f"{variable.name}/initial", variable.initial, variable.type.quant)
             setup.emit("ASSIGN_VARIABLE", [handle, initial], [], "AssignVariableOptions")
             self._handles[variable.name] = _emit_handle(self.main, variable)
 
-    def handle(self, variable: str) -> int:
-        """The main subgraph's tensor that holds the variable's handle."""
-        return self._handles[variable]
+    def handle(self, variable: str) -> int | None:
+        """The main subgraph's tensor that holds the variable's handle; None: the variable is a tensor."""
+        return self._handles.get(variable)
+
+    def state(self, value: Value) -> int:
+        """The variable tensor of a value that a recurrent layer takes."""
+        return self._states[self._state_of[value]]
 
     def buffer(self, data: Array | None) -> int:
         """Index of a buffer with these elements; 0 is the empty one of all tensors without data."""
@@ -162,6 +187,23 @@ class ModelWriter:
         entry = schema.MetadataT()
         entry.name, entry.buffer = name, self.buffer(np.frombuffer(data, np.uint8))
         self._model.metadata = [*(self._model.metadata or []), entry]
+
+    def add_signature(self, key: str) -> None:
+        """The names of inputs and outputs for callers that ask for them by name."""
+        signature = schema.SignatureDefT()
+        signature.signatureKey, signature.subgraphIndex = key, 0
+        signature.inputs = self._tensor_maps(self._graph.inputs)
+        signature.outputs = self._tensor_maps(self._graph.outputs)
+        self._model.signatureDefs = [signature]
+
+    def _tensor_maps(self, values: Sequence[Value]) -> list[Any]:
+        maps: list[Any] = []
+        # a tensor may be an output twice, a name may not
+        for value in dict.fromkeys(values):
+            entry = schema.TensorMapT()
+            entry.name, entry.tensorIndex = value.name, self.main.tensor(value)
+            maps.append(entry)
+        return maps
 
     def operator_code(self, builtin: str, version: int) -> int:
         key = (builtin, version)

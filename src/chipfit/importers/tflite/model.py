@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -50,6 +50,8 @@ class TensorRecord:
     """The elements of a constant."""
     problem: str = ""
     """Why chipfit cannot hold this tensor; it matters only where the tensor is used."""
+    is_variable: bool = False
+    """Whether its elements survive a run."""
 
     @property
     def dtype(self) -> DType:
@@ -85,11 +87,20 @@ class SubgraphRecord:
     operators: Sequence[OperatorRecord]
 
 
+@dataclass(frozen=True)
+class Signature:
+    """The names by which callers know the main subgraph's inputs and outputs. ``key``: its own name."""
+
+    key: str
+    names: Mapping[int, str]
+    """Tensor -> its name."""
+
+
 class ModelFile:
     """A model file that passed the verifier. Subgraphs are decoded when asked for."""
 
     def __init__(self, data: bytes) -> None:
-        self._bytes = verified(data, schema.BuiltinOptions)
+        self._bytes, self._file_bytes = verified(data, schema.BuiltinOptions), len(data)
         self._model = schema.Model.GetRootAs(self._bytes)
         if self._model.Version() != SCHEMA_VERSION:
             raise ChipfitError(
@@ -105,13 +116,27 @@ class ModelFile:
     def subgraph_count(self) -> int:
         return int(self._model.SubgraphsLength())
 
-    def metadata(self, name: str) -> bytes | None:
-        """The bytes that the file keeps under a name; None: it keeps none."""
+    @cached_property
+    def metadata(self) -> dict[str, bytes]:
+        """What the file keeps besides the network: bytes by name."""
+        kept: dict[str, bytes] = {}
         for i in range(self._model.MetadataLength()):
             entry = self._model.Metadata(i)
-            if _text(entry.Name()) == name and 0 < entry.Buffer() < self._model.BuffersLength():
-                raw = self._model.Buffers(entry.Buffer())
-                return np.asarray(raw.DataAsNumpy()).tobytes() if raw.DataLength() else b""
+            if 0 < entry.Buffer() < self._model.BuffersLength():
+                kept.setdefault(_text(entry.Name()), self._buffer(entry.Buffer()).tobytes())
+        return kept
+
+    @cached_property
+    def signature(self) -> Signature | None:
+        """The signature of the main subgraph, the first of several; None: the file has none."""
+        for i in range(self._model.SignatureDefsLength()):
+            raw = self._model.SignatureDefs(i)
+            if raw.SubgraphIndex() != 0:
+                continue
+            maps = [raw.Inputs(k) for k in range(raw.InputsLength())]
+            maps += [raw.Outputs(k) for k in range(raw.OutputsLength())]
+            names = {int(m.TensorIndex()): _text(m.Name()) for m in reversed(maps)}
+            return Signature(_text(raw.SignatureKey()), {index: name for index, name in names.items() if name})
         return None
 
     def subgraph(self, index: int) -> SubgraphRecord:
@@ -183,29 +208,33 @@ class ModelFile:
                 "it is damaged or not meant for a microcontroller",
             )
         data = self._elements(name, raw.Buffer(), dtype, shape)
-        return TensorRecord(index, name, kind, shape, _quantization(name, raw.Quantization(), dtype, shape), data)
+        quant = _quantization(name, raw.Quantization(), dtype, shape)
+        return TensorRecord(index, name, kind, shape, quant, data, is_variable=bool(raw.IsVariable()))
 
     def _elements(self, name: str, buffer: int, dtype: DType, shape: tuple[int, ...]) -> Array | None:
         """The elements of a constant: a view of the file. None for a tensor that the model computes."""
         if buffer >= self._model.BuffersLength():
             raise damaged(f"tensor '{name}' has buffer {buffer} of {self._model.BuffersLength()}")
-        raw = self._model.Buffers(buffer)
-        if raw.Offset() > 1:
-            raise ChipfitError(
-                "F005",
-                f"the elements of '{name}' lie behind the model (a file of more than 2 GB)",
-                "use a smaller model",
-            )
-        if raw.DataLength() == 0:
+        data = self._buffer(buffer)
+        if data.size == 0:
             # no elements need no data: empty lists of axes are constants, too
             return None if math.prod(shape) else np.zeros(shape, dtype.numpy)
-        data = np.asarray(raw.DataAsNumpy())
         expected = math.prod(shape) * dtype.bytes
         if data.nbytes != expected:
             raise damaged(f"tensor '{name}' ({dtype.value}{list(shape)}) needs {expected} bytes, it has {data.nbytes}")
         if dtype is DType.BOOL:
             return (data != 0).reshape(shape)
         return data.view(dtype.numpy.newbyteorder("<")).astype(dtype.numpy, copy=False).reshape(shape)
+
+    def _buffer(self, index: int) -> Array:
+        """The bytes of a buffer, uint8: a view of the file. They lie in its table, or behind the model's tables."""
+        raw = self._model.Buffers(index)
+        start, size = int(raw.Offset()), int(raw.Size())
+        if start <= 1:
+            return np.asarray(raw.DataAsNumpy()) if raw.DataLength() else np.zeros(0, np.uint8)
+        if start + size > self._file_bytes:
+            raise damaged(f"buffer {index} ends at byte {start + size} of {self._file_bytes}")
+        return np.frombuffer(self._bytes, np.uint8, size, start)
 
 
 def _text(raw: bytes | None) -> str:

@@ -67,14 +67,25 @@ class OperatorImporter:
             )
         return value
 
-    def refuse_uint8(self) -> None:
-        """Raise ChipfitError O002 for a layer of the first quantization scheme, with asymmetric uint8 weights."""
-        if any(v is not None and v.dtype is DType.UINT8 for v in self.inputs[:2]):
-            raise ChipfitError(
-                "O002",
-                f"'{self.output().name}' is a layer of the old uint8 quantization",
-                "uint8 models come from TensorFlow 1: convert the float model again, with full int8 quantization",
-            )
+    def weights(self, rank: int) -> Value:
+        """The weights of a layer, its input 1, which have so many dimensions.
+
+        Old converters declare the int8 weights of a layer on real numbers as uint8: the bytes are those of int8.
+        Raises ChipfitError O002 for a layer of the first quantization scheme, with asymmetric uint8 weights.
+        """
+        x, w = self.input(0), self.of_rank(1, rank)
+        if DType.UINT8 not in (x.dtype, w.dtype):
+            return w
+        quant = w.type.quant
+        is_int8 = quant is not None and quant.axis is None and quant.zp == 0
+        if x.dtype is DType.FLOAT32 and w.data is not None and is_int8:
+            type_ = replace(w.type, dtype=DType.INT8)
+            return Value(self.subgraph.unique_name(w.name), type_, w.data.view(np.int8))
+        raise ChipfitError(
+            "O002",
+            f"'{self.output().name}' is a layer of the old uint8 quantization",
+            "uint8 models come from TensorFlow 1: convert the float model again, with full int8 quantization",
+        )
 
     # ------------------------------------------------------------------------------------------ parameters
 

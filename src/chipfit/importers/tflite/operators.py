@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chipfit.errors import ChipfitError
-from chipfit.importers.tflite import shapes, windows
+from chipfit.importers.tflite import recurrent, shapes, windows
 from chipfit.importers.tflite.operator import OperatorImporter
 
 Function = Callable[[OperatorImporter], None]
@@ -36,13 +36,12 @@ def _with_number(name: str, options: str, field: str) -> Function:
 
 
 def _fully_connected(o: OperatorImporter) -> None:
-    o.refuse_uint8()
     options = o.options("FullyConnectedOptions")
     if options.weightsFormat:
         raise ChipfitError("O002", "its weights are shuffled", "convert the model again with default options")
     o.emit(
         "fully_connected",
-        [o.input(0), o.of_rank(1, 2), o.optional(2)],
+        [o.input(0), o.weights(2), o.optional(2)],
         act=o.activation(options),
         keep_dims=bool(options.keepNumDims),
     )
@@ -159,6 +158,8 @@ OPERATORS: dict[str, Function] = {
     "RESIZE_BILINEAR": _resize("resize_bilinear", "ResizeBilinearOptions"),
     "ARG_MAX": _arg_max,
     "SHAPE": _plain("shape"),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.unidirectional_sequence_lstm,
+    "SVDF": recurrent.svdf,
     "CALL_ONCE": _call_once,
     "VAR_HANDLE": _var_handle,
     "READ_VARIABLE": _read_variable,

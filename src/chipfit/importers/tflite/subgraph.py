@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Graph, Node, Shape, TensorType, Value
+from chipfit.importers._problems import Problem
 from chipfit.importers.tflite.model import OperatorRecord, SubgraphRecord, TensorRecord, damaged
 from chipfit.importers.tflite.operator import OperatorImporter
 from chipfit.importers.tflite.operators import OPERATORS
-from chipfit.importers.tflite.problems import Problem, unknown_operator
+from chipfit.importers.tflite.problems import unknown_operator
 from chipfit.importers.tflite.variables import Variables
 from chipfit.ops import Op
 
@@ -21,7 +23,10 @@ _MOST_FOLDED = 4096
 class SubgraphImporter:
     """Imports a subgraph operator by operator; what cannot be imported is collected in :attr:`problems`."""
 
-    def __init__(self, record: SubgraphRecord, name: str, variables: Variables) -> None:
+    def __init__(
+        self, record: SubgraphRecord, name: str, variables: Variables, ports: Mapping[int, str] = MappingProxyType({})
+    ) -> None:
+        """``ports``: better names for some inputs and outputs than those of their tensors."""
         self.variables = variables
         self.problems: list[Problem] = []
         self.handles: dict[int, str] = {}
@@ -33,6 +38,9 @@ class SubgraphImporter:
         self._names: dict[str, int] = {}
         self._nested = False
         self._graph = Graph(name)
+        # before all others: they keep these names where another tensor has the same
+        named = dict.fromkeys(i for i in (*record.inputs, *record.outputs) if i in ports)
+        self._port_names = {i: self.unique_name(ports[i]) for i in named}
 
     def run(self) -> Graph:
         """The graph, not verified. Raises ChipfitError for damaged files; other problems are collected."""
@@ -83,7 +91,8 @@ class SubgraphImporter:
                 raise ChipfitError("O002", f"tensor {tensor} {tensor.problem}", _tensor_hint(tensor))
             data = None if index in self._record.inputs else tensor.data
             type_ = TensorType(tensor.shape, tensor.dtype, tensor.quant)
-            self._values[index] = Value(self.unique_name(tensor.name), type_, data)
+            name = self._port_names.get(index) or self.unique_name(tensor.name)
+            self._values[index] = Value(name, type_, data)
         return self._values[index]
 
     def computed(self, index: int) -> Value:

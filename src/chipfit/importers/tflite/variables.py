@@ -14,7 +14,7 @@ class Variables:
 
     def __init__(self, file: ModelFile) -> None:
         self.file = file
-        self._names: dict[tuple[str, str], str] = {}
+        self._names: dict[tuple[str, str] | Value, str] = {}
         self._types: dict[str, TensorType] = {}
         self._initial: dict[str, Array] = {}
         self._called: set[int] = set()
@@ -27,9 +27,16 @@ class Variables:
 
     def declare(self, container: str, shared_name: str) -> str:
         """The name in the graph of a variable that a VAR_HANDLE names."""
-        key = (container, shared_name)
+        return self._declare((container, shared_name), shared_name or "variable")
+
+    def declare_tensor(self, tensor: Value) -> str:
+        """The same of a tensor that is itself a variable."""
+        name = self._declare(tensor, tensor.name)
+        self.use(name, tensor)
+        return name
+
+    def _declare(self, key: tuple[str, str] | Value, name: str) -> str:
         if key not in self._names:
-            name = shared_name or "variable"
             # one name in two containers
             while name in self._names.values():
                 name += "_"

@@ -53,7 +53,13 @@ _STRING = Field("string")
 
 #: The references that the importer follows, by table and slot (position in the schema's table); scalars need no entry
 TABLES: Mapping[str, Mapping[int, Field]] = {
-    "Model": {1: _tables("OperatorCode"), 2: _tables("SubGraph"), 4: _tables("Buffer")},
+    "Model": {
+        1: _tables("OperatorCode"),
+        2: _tables("SubGraph"),
+        4: _tables("Buffer"),
+        6: _tables("Metadata"),
+        7: _tables("SignatureDef"),
+    },
     "OperatorCode": {1: _STRING},
     "SubGraph": {0: _tables("Tensor"), 1: _scalars(4), 2: _scalars(4), 3: _tables("Operator"), 4: _STRING},
     "Tensor": {0: _scalars(4), 3: _STRING, 4: _table("Quantization"), 6: _table("Sparsity"), 7: _scalars(4)},
@@ -61,6 +67,9 @@ TABLES: Mapping[str, Mapping[int, Field]] = {
     "Sparsity": {},
     "Operator": {1: _scalars(4, OPERAND), 2: _scalars(4, OPERAND), 4: _table("Options")},
     "Buffer": {0: _scalars(1)},
+    "Metadata": {0: _STRING},
+    "SignatureDef": {0: _tables("TensorMap"), 1: _tables("TensorMap"), 2: _STRING},
+    "TensorMap": {0: _STRING},
     # a union: the tables of all operators that have references; the slots of the others are scalars
     "Options": {},
     "ReshapeOptions": {0: _scalars(4)},

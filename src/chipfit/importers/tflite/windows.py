@@ -13,7 +13,7 @@ from chipfit.ops._window import Pads, same_pads
 
 def conv2d(o: OperatorImporter) -> None:
     options = o.options("Conv2DOptions")
-    o.emit("conv2d", [o.input(0), o.input(1), o.optional(2)], **_convolution(o, options))
+    o.emit("conv2d", [o.input(0), o.weights(4), o.optional(2)], **_convolution(o, options))
 
 
 def depthwise_conv2d(o: OperatorImporter) -> None:
@@ -23,7 +23,7 @@ def depthwise_conv2d(o: OperatorImporter) -> None:
     # converters may leave the multiplier at 0: it follows from the shapes
     if options.depthMultiplier and options.depthMultiplier * channels != out:
         raise o.damaged(f"depth multiplier {options.depthMultiplier}, but {channels} channels become {out}")
-    o.emit("depthwise_conv2d", [o.input(0), o.input(1), o.optional(2)], **attributes)
+    o.emit("depthwise_conv2d", [o.input(0), o.weights(4), o.optional(2)], **attributes)
 
 
 def pool(name: str) -> Callable[[OperatorImporter], None]:
@@ -38,7 +38,6 @@ def pool(name: str) -> Callable[[OperatorImporter], None]:
 
 
 def _convolution(o: OperatorImporter, options: Any) -> dict[str, Any]:
-    o.refuse_uint8()
     x, w = o.of_rank(0, 4), o.of_rank(1, 4)
     stride = o.positive("the stride", options.strideH, options.strideW)
     dilation = o.positive("the dilation", options.dilationHFactor, options.dilationWFactor)
