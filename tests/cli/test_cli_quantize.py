@@ -13,6 +13,7 @@ from typer.testing import Result
 
 import chipfit
 from chipfit.exporters.tflite import to_tflite
+from chipfit.oracle import have_litert
 from chipfit.quantization import preprocessing_of
 from chipfit.quantize import Preprocessing
 from quantize.nets import SIDE, mobile, pictures
@@ -50,8 +51,8 @@ def test_writes_a_model_of_integers(model: Path, data: Path, cli: Call, tmp_path
     assert not written.is_float
 
 
-def test_explain_adds_one_step_after_the_other(model: Path, data: Path, cli: Call) -> None:
-    result = cli("quantize", model, "--data", data, "--samples", 30, "--recipe", "int8 -pool", "--explain", "--json")
+def test_steps_adds_one_step_after_the_other(model: Path, data: Path, cli: Call) -> None:
+    result = cli("quantize", model, "--data", data, "--samples", 30, "--recipe", "int8 -pool", "--steps", "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     recipes = [row["recipe"] for row in report["contributions"]]
@@ -84,6 +85,70 @@ def test_a_folder_of_pictures(model: Path, cli: Call, tmp_path: Path) -> None:
     assert kept == Preprocessing(scale=1 / 127.5, mean=(0.0, 0.0, 0.0))
 
 
+def test_a_folder_of_variants(model: Path, data: Path, cli: Call, tmp_path: Path) -> None:
+    out = tmp_path / "variants"
+    result = cli("quantize", model, "--data", data, "-o", out, "--samples", 30, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["schema"], report["float_bytes"]) == ("chipfit.quantize_set", model.stat().st_size)
+    modes = ["float16", "dynamic", "int8", "int16x8"]
+    assert [v["recipe"] for v in report["variants"]] == modes
+    assert sorted(p.name for p in out.iterdir()) == sorted(f"net_{mode}.tflite" for mode in modes)
+    for mode, variant in zip(modes, report["variants"], strict=True):
+        file = out / f"net_{mode}.tflite"
+        assert (variant["file"], variant["file_bytes"]) == (str(file), file.stat().st_size)
+        assert variant["file_bytes"] < report["float_bytes"]
+        assert variant["result"]["sqnr"] > 15
+        assert ("LiteRT" in variant["how"]) == (mode in ("float16", "dynamic") and have_litert())
+    kinds = {mode: chipfit.load(out / f"net_{mode}.tflite").inputs[0].dtype for mode in modes}
+    assert kinds == {"float16": "float32", "dynamic": "float32", "int8": "int8", "int16x8": "int16"}
+
+
+def test_recipes_of_one_mode_get_names_of_their_own(model: Path, data: Path, cli: Call, tmp_path: Path) -> None:
+    long = "int8 ; " + 60 * "a" + "{}: -bias"
+    words = [w for r in ("int8", "int8 -pool", long.format(1), long.format(2), "int8") for w in ("--recipe", r)]
+    out = tmp_path / "variants"
+    out.mkdir()
+    (out / "mine.txt").write_text("stays")
+    result = cli("quantize", model, "--data", data, "-o", out, *words, columns=100)
+    assert result.exit_code == 0, result.output
+    cut = f"net_int8-{55 * 'a'}"
+    expected = ["mine.txt", "net_int8-no-pool.tflite", "net_int8.tflite", f"{cut}.tflite", f"{cut}_2.tflite"]
+    assert sorted(p.name for p in out.iterdir()) == sorted(expected)
+    assert "net in 4 variants" in result.stdout
+    assert f"chipfit evaluate {model}" in " ".join(result.stdout.split())
+
+
+def test_without_samples(model: Path, cli: Call, tmp_path: Path) -> None:
+    out = tmp_path / "out.tflite"
+    result = cli("quantize", model, "-o", out, "--recipe", "float16", "--scale", "1/255", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["result"], report["calibrated"], report["tested"]) == (None, 0, 0)
+    assert report["how"].startswith("not measured")
+    assert preprocessing_of(chipfit.load(out)) == Preprocessing(scale=1 / 255)
+
+
+def test_all_variants_or_none(model: Path, data: Path, tmp_path: Path, cli: Call) -> None:
+    """The third file cannot be written, since a folder has its name: the first two are not there either."""
+    out = tmp_path / "variants"
+    (out / "net_int8.tflite").mkdir(parents=True)
+    result = cli("quantize", model, "--data", data, "-o", out, "--samples", 8)
+    assert result.exit_code == 2
+    assert "P003" in result.stderr
+    assert [p.name for p in out.iterdir()] == ["net_int8.tflite"]
+
+
+def test_the_api_takes_names_and_arrays(model: Path) -> None:
+    x = pictures(np.random.default_rng(1), 30)
+    made = chipfit.quantize_model(str(model), x, "int8 output=float32", calibrated=24)
+    assert (made.report.calibrated, made.report.tested) == (24, 6)
+    assert made.model.outputs[0].dtype == "float32"
+    (scores,) = made.model.run(made.model.samples(1)[0][0])
+    assert scores.shape == (1, 5)
+    assert len(made.tflite()) < model.stat().st_size
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -94,6 +159,12 @@ def test_a_folder_of_pictures(model: Path, cli: Call, tmp_path: Path) -> None:
         (["--data", "{data}", "--scale", "1/0"], "U001"),
         (["--data", "{data}", "-o", "{model}"], "U001"),
         (["--data", "{data}", "-o", "{folder}/absent/out.tflite"], "P003"),
+        (["--data", "{data}", "-o", "{data}"], "P003"),
+        (["--data", "{data}", "-o", "{folder}/a.tflite", "--recipe", "int8", "--recipe", "dynamic"], "U001"),
+        (["--data", "{data}", "--recipe", "float16 input=uint8"], "Q003"),
+        (["--recipe", "int8"], "Q001"),
+        (["-o", "{folder}/variants"], "Q001"),
+        (["--recipe", "float16", "--steps"], "Q001"),
     ],
 )
 def test_refusals(words: list[str], code: str, model: Path, data: Path, cli: Call, tmp_path: Path) -> None:
@@ -105,3 +176,28 @@ def test_refusals(words: list[str], code: str, model: Path, data: Path, cli: Cal
     assert code in result.stderr
     assert model.read_bytes() == before
     assert list(folder.iterdir()) == []
+
+
+def test_a_budget_widens_tensors(model: Path, data: Path, cli: Call, tmp_path: Path) -> None:
+    out = tmp_path / "mixed.tflite"
+    words = ("quantize", model, "--data", data, "--samples", 30, "--min-sqnr", 90, "--max-int16", 1)
+    result = cli(*words, "-o", out, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    mixed = report["mixed"]
+    assert not mixed["met"]
+    assert (mixed["fitted"], mixed["held_back"]) == (22, 8)
+    (widened,) = mixed["widened"]
+    assert report["recipe"] == f"int8 ; {widened['name']}: activations=int16"
+    assert widened["arena_bytes"] == mixed["arena_bytes"] + widened["cost_bytes"]
+    wide = {v.name for v in chipfit.load(out).graph.values() if v.dtype.value == "int16"}
+    assert widened["name"] in wide
+    shown = cli(*words)
+    assert "at least 90 dB, at most 1 tensors in int16: not met" in shown.stdout
+
+
+@pytest.mark.parametrize("words", [["--max-int16", 2], ["--min-sqnr", 20, "--recipe", "dynamic"], ["--max-drop", 101]])
+def test_budgets_that_are_none(model: Path, data: Path, cli: Call, words: list[str | int]) -> None:
+    result = cli("quantize", model, "--data", data, *words)
+    assert result.exit_code == 2
+    assert "error[U001]" in result.stderr

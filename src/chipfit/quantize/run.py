@@ -1,23 +1,30 @@
-"""Quantize a graph: prepare, calibrate, decide, edit, then go through the layers and restore what was lost."""
+"""Quantize a graph: prepare, calibrate, decide, edit, then go through the layers and restore what was lost.
+
+Modes of integers do all of this; those of small weights begin with the edit.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
-from chipfit.graph import Graph
+from chipfit.errors import ChipfitError
+from chipfit.graph import Graph, Node
 from chipfit.graph.rewrite import Uses
 from chipfit.ops.average_pool2d import AveragePool2D
 from chipfit.ops.mean import Mean
 from chipfit.quantize.apply import Integer, convert_edges, to_integer
 from chipfit.quantize.calibrate import calibrate
 from chipfit.quantize.equalize import equalize, pairs
+from chipfit.quantize.modes import MODES
 from chipfit.quantize.observers import Range
 from chipfit.quantize.parameters import Parameters, parameters
-from chipfit.quantize.prepare import copy_graph, judged, require_float
+from chipfit.quantize.prepare import copy_graph, judged, require_float, require_integer_form
 from chipfit.quantize.recipe import Recipe
+from chipfit.quantize.small_weights import dequantized, require_layers, with_small_weights
 from chipfit.quantize.sources import Preprocessing, Progress, Samples, no_progress
 from chipfit.quantize.sweep import LayerFigures, Sweep, affordable
 
@@ -47,34 +54,89 @@ class QuantizeReport:
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """An integer graph, and all that it was made with."""
+    """An integer graph, and all that it was made with.
+
+    ``origin``: the float node of an integer node, with the numbers that were rounded (equalized, where that was done);
+    none for a node that only rescales.
+    """
 
     graph: Graph
     recipe: Recipe
     preprocessing: Preprocessing | None
     report: QuantizeReport
+    origin: Mapping[Node, Node]
 
 
 def quantize_graph(
-    graph: Graph, samples: Samples, recipe: Recipe | None = None, progress: Progress = no_progress
+    graph: Graph, samples: Samples | None, recipe: Recipe | None = None, progress: Progress = no_progress
 ) -> Quantized:
-    """An integer graph for a float graph, which stays as it is.
+    """A quantized graph for a float graph, which stays as it is. ``samples``: None where the mode can do without.
 
-    Raises ChipfitError Q004 if it cannot become one, Q002 if the samples make it infinite, O002 if an operator refuses
-    the ranges that were found.
+    Raises ChipfitError Q001 if it cannot do without, Q004 if the graph cannot be quantized so, Q002 if the samples make
+    it infinite, O002 if an operator refuses the ranges that were found.
     """
     recipe = recipe or Recipe()
     require_float(graph)
-    report = QuantizeReport(len(samples))
-    base = copy_graph(graph)
+    require_samples([recipe], samples)
+    report = QuantizeReport(0 if samples is None else len(samples))
+    report.notes += _unmatched(graph, recipe)
+    if samples is None or MODES[recipe.mode].activations is None:
+        result = _small_weights(copy_graph(graph), samples, recipe, report, progress)
+    else:
+        result = _integers(copy_graph(graph), samples, recipe, report, progress)
+    result.graph.verify()
+    kept = None if samples is None else samples.preprocessing
+    return Quantized(result.graph, recipe, kept, report, result.origin)
+
+
+def require_samples(recipes: Iterable[Recipe], samples: Samples | None) -> None:
+    """Raise ChipfitError Q001 if there are no samples and a recipe needs some."""
+    needy = dict.fromkeys(r.mode for r in recipes if MODES[r.mode].calibrated)
+    if samples is None and needy:
+        free = ", ".join(mode for mode, info in MODES.items() if not info.calibrated)
+        raise ChipfitError(
+            "Q001",
+            f"{' and '.join(needy)} can only be made with samples",
+            f"about 100 typical ones are enough; {free} can do without",
+        )
+
+
+def _unmatched(graph: Graph, recipe: Recipe) -> list[str]:
+    names = [v.name for v in graph.values() if not v.is_const]
+    idle = [rule.pattern for rule in recipe.rules if not any(fnmatchcase(n, rule.pattern) for n in names)]
+    return [f"no tensor has a name like: {', '.join(idle)}"] if idle else []
+
+
+def _small_weights(
+    base: Graph, samples: Samples | None, recipe: Recipe, report: QuantizeReport, progress: Progress
+) -> Integer:
+    require_layers(base)
+    result, notes = with_small_weights(base, recipe)
+    report.notes += notes
+    if samples is not None:
+        with report.stage("fit"):
+            fitted = affordable(result, samples)
+            report.fitted = len(fitted)
+            sweep = Sweep(result, fitted, recipe, progress)
+            target = judged(result.graph)
+            sweep.keep(target)
+            sweep.run()
+            report.sqnr, report.layers = sweep.sqnr(target), sweep.figures
+    else:
+        report.notes.append("no samples: weights are rounded to the nearest, and biases stay as they are")
+    if recipe.compute == "float":
+        dequantized(result.graph)
+    return result
+
+
+def _integers(base: Graph, samples: Samples, recipe: Recipe, report: QuantizeReport, progress: Progress) -> Integer:
+    require_integer_form(base)
     with report.stage("calibrate"):
         ranges = _ranges(base, samples, recipe, report, progress)
     with report.stage("fit"):
-        sweep = _fit(base, ranges, samples, recipe, report, progress)
-    result = sweep.integer.graph
-    convert_edges(result, recipe)
-    result.verify()
-    return Quantized(result, recipe, samples.preprocessing, report)
+        result = _fit(base, ranges, samples, recipe, report, progress).integer
+    convert_edges(result.graph, recipe)
+    return result
 
 
 def _ranges(
@@ -111,7 +173,7 @@ def _fit(
 
 def _integer(graph: Graph, ranges: dict[str, Range], recipe: Recipe) -> tuple[Integer, Parameters]:
     named = {v: ranges[v.name] for v in graph.values() if v.name in ranges}
-    found = parameters(graph, named)
+    found = parameters(graph, named, recipe)
     return to_integer(graph, found, recipe), found
 
 

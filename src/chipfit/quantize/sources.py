@@ -125,7 +125,7 @@ def samples_of(source: SampleSource, inputs: Sequence[Value]) -> Samples:
 
 
 def image_files(folder: Path, limit: int | None = None) -> list[Path]:
-    """Pictures below a folder, sorted by path. ``limit``: as many, taken from all folders in turn.
+    """Pictures below a folder, from all its folders in turn, each sorted by path. ``limit``: the first of them.
 
     Raises ChipfitError Q001 if there is none.
     """
@@ -136,8 +136,6 @@ def image_files(folder: Path, limit: int | None = None) -> list[Path]:
             f"there are no pictures in '{folder}'",
             f"files are known by their endings: {', '.join(IMAGE_ENDINGS)}",
         )
-    if limit is None or limit >= len(found):
-        return found
     by_folder: dict[Path, list[Path]] = {}
     for path in found:
         by_folder.setdefault(path.parent, []).append(path)

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from chipfit.graph import Array, DType, Node, Value
-from chipfit.ops._activation import activation_range, activation_range_float
-from chipfit.quantize.apply import Integer, set_bias, set_weights
+from chipfit.graph import Array, Node, Value
+from chipfit.quantize.apply import Integer
 from chipfit.quantize.batch import evaluate
 from chipfit.quantize.calibrate import last_readers
-from chipfit.quantize.correct import corrected_bias, matched_bias
-from chipfit.quantize.layers import LAYERS, Layer, activated
+from chipfit.quantize.fit_layer import fit_layer
+from chipfit.quantize.layers import LAYERS
 from chipfit.quantize.measure import signal_to_noise
-from chipfit.quantize.parameters import bias_scales, dequantize_array, quantize_array
+from chipfit.quantize.parameters import dequantize_array, quantize_array
 from chipfit.quantize.recipe import Recipe
-from chipfit.quantize.reconstruct import MOST_COLUMNS, POSITIONS, reconstruct
 from chipfit.quantize.sources import Progress, Samples
 
 _WORKING_BYTES = 1 << 30
@@ -53,7 +49,9 @@ class Sweep:
         self.integers: dict[str, Array] = {}
         for value, array in inputs:
             self.floats[value.name] = array
-            self.integers[value.name] = quantize_array(array, value.q) if value.dtype is DType.INT8 else array
+            self.integers[value.name] = (
+                array if value.type.quant is None else quantize_array(array, value.q, value.dtype)
+            )
         self.position = 0
         self.figures: list[LayerFigures] = []
         self._last = last_readers(integer.graph)
@@ -85,22 +83,23 @@ class Sweep:
     def sqnr(self, value: Value) -> float:
         """Signal to noise of a tensor that is known, dB."""
         stored = self.integers[value.name]
-        actual = dequantize_array(stored, value.q) if value.dtype is DType.INT8 else stored
+        actual = stored if value.type.quant is None else dequantize_array(stored, value.q)
         return signal_to_noise(self.floats[value.name], actual)
 
     def _step(self, node: Node) -> None:
         real = self.integer.origin.get(node)
         if real is not None and isinstance(node.op, LAYERS):
-            self._layer(real, node)
+            x, y = node["x"].name, node["y"].name
+            self.floats[y], self.integers[y] = fit_layer(real, node, self.floats[x], self.integers[x], self.recipe)
         else:
             computed = [v.name for v in node.operands if not v.is_const]
             self._put(self.integers, node, evaluate(node, [self.integers[name] for name in computed]))
             if real is None:  # a bridge: the same real numbers under another name
                 self.floats[node["y"].name] = self.floats[computed[0]]
             else:
-                self._put(self.floats, real, evaluate(real, [self.floats[name] for name in computed]))
+                self._put(self.floats, node, evaluate(real, [self.floats[name] for name in computed]))
         for value in node.outputs:
-            if value.dtype is DType.INT8 and real is not None:
+            if real is not None and (value.type.quant is not None or value.dtype.is_float):
                 self.figures.append(LayerFigures(value.name, node.op.name, self.sqnr(value)))
 
     @staticmethod
@@ -112,56 +111,3 @@ class Sweep:
             if self._last.get(value, node) is node and value.name not in self._kept:
                 self.floats.pop(value.name, None)
                 self.integers.pop(value.name, None)
-
-    # ------------------------------------------------------------------------------------------ a layer
-
-    def _layer(self, real: Node, node: Node) -> None:
-        """Round the weights anew, then find the bias, then compute both outputs."""
-        x, y = node["x"], node["y"]
-        layer, float_x = Layer(real), self.floats[x.name]
-        shape = (self.samples, *y.shape)
-        float_sums = layer.sums(_joined(float_x), real["w"].array) + layer.bias
-        counts = _joined(self.integers[x.name])
-        if self.recipe.has("reconstruct", node.name):
-            self._reconstruct(layer, node, counts)
-        unit = bias_scales(x.q.s, node["w"].q, layer.channels)
-        sums = layer.sums(_centred(counts, x.q.zp), node["w"].array.astype(np.float32))
-        sums *= unit.astype(np.float32)
-        b = layer.bias.astype(np.float64)
-        if self.recipe.has("bias", node.name):
-            b = corrected_bias(float_sums, sums)
-        act = node.op.attributes()["act"]
-        if self.recipe.has("match", node.name):
-            grid = dequantize_array(np.array([-128, 127]), y.q)
-            b = matched_bias(b, float_sums, sums, activation_range_float(act), grid)
-        set_bias(node, b)
-        sums += (node["b"].array * unit).astype(np.float32)
-        self.floats[y.name] = activated(real, float_sums).reshape(shape)
-        self.integers[y.name] = _requantized(sums, y, act).reshape(shape)
-
-    def _reconstruct(self, layer: Layer, node: Node, counts: Array) -> None:
-        real = self.integer.origin[node]
-        rows = layer.rows_of(real["w"].array)
-        if rows.shape[2] > MOST_COLUMNS or rows.shape[2] < 2:
-            return
-        rng = np.random.default_rng(0)
-        columns = layer.sampled_columns(counts, POSITIONS, rng, fill=node["x"].q.zp)
-        scales = np.array(node["w"].q.scales(layer.channels)).reshape(rows.shape[:2])
-        set_weights(node, layer.weights_of(reconstruct(rows, scales, columns)))
-
-
-def _joined(x: Array) -> Array:
-    """(samples, 1, ...) as (samples, ...): images one after the other."""
-    return x.reshape(-1, *x.shape[2:]) if x.ndim > 2 else x
-
-
-def _centred(counts: Array, zero_point: int) -> Array:
-    return counts.astype(np.float32) - np.float32(zero_point)
-
-
-def _requantized(sums: Array, y: Value, act: str) -> Array:
-    """Sums with bias, real numbers, as the output's integers; halves may round otherwise than in integer kernels."""
-    low, high = activation_range(act, y.dtype, y.q)  # type: ignore[arg-type] - one of the activations
-    scaled = np.rint(sums * np.float32(1.0 / y.q.s))
-    scaled += np.float32(y.q.zp)
-    return np.clip(scaled, low, high, out=scaled).astype(np.int8)

@@ -241,7 +241,7 @@ def _draw_bounds(axes: Axes, plan: PlanInfo, limit: float, is_last: bool) -> Non
             named.append((limit, f"{name}\n{nbytes:,} B \N{UPWARDS ARROW}", colour))
     for region in plan.regions if len(plan.regions) > 1 else ():
         axes.axhline(region.offset, linestyle="-.", color=_INK, linewidth=1, zorder=5)
-        name = _plain(f"{region.memory} from here on")
+        name = printable(f"{region.memory} from here on")
         axes.text(
             0.995, region.offset + 0.006 * limit, name, transform=axes.get_yaxis_transform(), fontsize=7.5, ha="right"
         )
@@ -300,7 +300,7 @@ def _head(figure: Figure, report: MemoryReport) -> None:
     from matplotlib.patches import Patch
 
     plan = report.plan
-    figure.text(0.012, 0.975, _plain(report.title), fontsize=12, fontweight="bold", va="top", color=_INK)
+    figure.text(0.012, 0.975, printable(report.title), fontsize=12, fontweight="bold", va="top", color=_INK)
     note = "filled: bytes in use; outlined: their place. A layer may write its output over input that it has read."
     figure.text(0.012, 0.935, note, fontsize=8, va="top", color=_DIM)
     kinds = {b.kind.split(",")[0] for b in plan.blocks} | ({"state"} if plan.state else set())
@@ -330,7 +330,7 @@ def _label_blocks(figure: Figure, axes: Axes, plan: PlanInfo, time: _Time) -> No
     renderer: Any = FigureCanvasAgg(figure).get_renderer()
     shown = [text.get_window_extent(renderer) for text in axes.texts]
     taken = [((b.x0 + b.x1) / 2, (b.y0 + b.y1) / 2, b.width, b.height) for b in shown]
-    names = _short_names([b.name for b in plan.blocks])
+    names = short_names([b.name for b in plan.blocks])
     halo = [withStroke(linewidth=1.8, foreground=(1, 1, 1, 0.65))]
     ranked = sorted(range(len(plan.blocks)), key=lambda i: -plan.blocks[i].bytes * _length(time, plan.blocks[i]))
     for i in ranked:
@@ -398,15 +398,15 @@ def _spot(
     return None
 
 
-def _short_names(names: Sequence[str]) -> dict[str, str]:
+def short_names(names: Sequence[str]) -> dict[str, str]:
     """The part of each name that tells it from others: of the first of its joined names the last two levels, not
     counting levels that a third of all names have."""
     levels = {name: name.split(";")[0].split("/") for name in names}
     counts = Counter(level for parts in levels.values() for level in set(parts))
     rare = {name: [p for p in parts if 3 * counts[p] <= len(levels)] for name, parts in levels.items()}
-    return {name: _plain("/".join((rare[name] or parts)[-2:]))[:40] for name, parts in levels.items()}
+    return {name: printable("/".join((rare[name] or parts)[-2:]))[:40] for name, parts in levels.items()}
 
 
-def _plain(text: str) -> str:
+def printable(text: str) -> str:
     """What the font can show."""
     return "".join(c if c.isprintable() and ord(c) < 0x250 else "?" for c in text)
