@@ -9,7 +9,7 @@ endif
 # tests run on as many processes as there are cores
 JOBS ?= auto
 
-.PHONY: setup setup-dev demo test lint format mutate memory bench clean
+.PHONY: setup setup-dev demo test lint format mutate memory bench bench-quantize clean
 
 $(BIN)/chipfit: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,9 @@ memory: setup-dev  ## arena, scratch and state of real models: the table in docs
 
 bench: setup-dev  ## instructions, flash, RAM and stack of the benchmark models
 	$(BIN)/python benchmarks/run.py
+
+bench-quantize: setup-dev  ## accuracy of quantized models beside others: the tables in docs/quantization.md
+	$(BIN)/python benchmarks/quantization.py
 
 clean:
 	$(PYTHON) -c "import shutil; [shutil.rmtree(p, True) for p in ('$(VENV)', 'build', 'dist')]"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from page import between_marks
 
 import chipfit
 from chipfit.model import Model
@@ -25,7 +26,6 @@ PAGE = ROOT / "docs" / "memory.md"
 BOARD = "nucleo-l4r5zi"
 LARGE_BOARD = "pimoroni-pico-plus-2"
 """For weights that the other one's flash does not hold: a Cortex-M33 with the same DSP instructions."""
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 MODELS: dict[str, str] = {
     "mlperf_kws_dscnn_int8": "22,820",
     "mlperf_vww_mnv1_025_96_int8": "100,708",
@@ -94,9 +94,8 @@ def main() -> int:
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *rows,
     ]
-    text = PAGE.read_text(encoding="utf-8")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n" + "\n".join(table) + f"\n{END}{after}", encoding="utf-8", newline="\n")
+    text = between_marks(PAGE.read_text(encoding="utf-8"), "\n".join(table))
+    PAGE.write_text(text, encoding="utf-8", newline="\n")
     return 0 if correct else 1
 
 

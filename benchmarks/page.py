@@ -1,4 +1,4 @@
-"""The page docs/benchmarks.md: chipfit's figures beside those of others."""
+"""The page docs/benchmarks.md: chipfit's figures beside those of others; and what other generated pages share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from typing import Any
 from chipfit.bench import BenchReport, BenchRow
 
 Peers = dict[str, Any]
+
+_BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def between_marks(page_text: str, text: str) -> str:
+    """The page with another text between its marks."""
+    before, after = page_text.split(_BEGIN)[0], page_text.split(_END)[1]
+    return f"{before}{_BEGIN}\n{text}\n{_END}{after}"
 
 
 def page(report: BenchReport, peers: Peers, models: Sequence[str]) -> str:
@@ -63,7 +71,7 @@ def _own_table(rows: Iterable[BenchRow]) -> list[str]:
         "stack B",
         "compiled",
     )
-    return _table(head, [_own_cells(row) for row in rows], left=3)
+    return table(head, [_own_cells(row) for row in rows], left=3)
 
 
 def _own_cells(row: BenchRow) -> list[str]:
@@ -122,7 +130,7 @@ def _measured(report: BenchReport, peers: Peers, models: Sequence[str]) -> list[
             for row in peers["rows"]
             if row["model"] == model
         ]
-    lines = ["Cortex-M4F:", "", *_table(head, body), "", "Armv6-M (Cortex-M0+):", ""]
+    lines = ["Cortex-M4F:", "", *table(head, body), "", "Armv6-M (Cortex-M0+):", ""]
     older = peers["armv6m"]
     small = [
         [
@@ -134,7 +142,7 @@ def _measured(report: BenchReport, peers: Peers, models: Sequence[str]) -> list[
         for model in models
         for own in [_find(report, model, older["core"])]
     ]
-    return [*lines, *_table(("model", "chipfit", older["runtime"], "chipfit needs"), small)]
+    return [*lines, *table(("model", "chipfit", older["runtime"], "chipfit needs"), small)]
 
 
 def _published(report: BenchReport, peers: Peers) -> list[str]:
@@ -144,7 +152,7 @@ def _published(report: BenchReport, peers: Peers) -> list[str]:
         own = [_find(report, model, core, goal) for model in models]
         figures = [_ratio(row.cycles_per_mac if row else None) for row in own]
         body.append([core, f"**chipfit, {goal}, estimated**", *figures])
-    return _table(("core", "stack", *models), body)
+    return table(("core", "stack", *models), body)
 
 
 def _find(report: BenchReport, model: str, core: str, goal: str = "balanced") -> BenchRow | None:
@@ -157,7 +165,8 @@ def _share(own: BenchRow | None, instructions: int) -> str:
     return "" if own is None or own.instructions is None else f"{100 * own.instructions / instructions:.0f} %"
 
 
-def _table(head: Sequence[str], body: Sequence[Sequence[str]], left: int = 2) -> list[str]:
+def table(head: Sequence[str], body: Sequence[Sequence[str]], left: int = 2) -> list[str]:
+    """Lines of a Markdown table. ``left``: columns from the left that are words, and no numbers."""
     rule = ["---" if i < left else "---:" for i in range(len(head))]
     return [f"| {' | '.join(cells)} |" for cells in (head, rule, *body)]
 
