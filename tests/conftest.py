@@ -1,4 +1,4 @@
-"""What all tests share: where the real models lie, and the option that writes golden texts anew."""
+"""What all tests share: where real models and pictures lie, and the option that writes golden texts anew."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import golden
-from folders import models_folder
+from folders import data_folder, models_folder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,4 +20,13 @@ def models_dir() -> Path:
     folder = models_folder()
     if not folder.is_dir():
         pytest.skip(f"no models in {folder}: set CHIPFIT_MODELS to the folder of real .tflite files")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of pictures. Tests that need it are skipped where it is absent."""
+    folder = data_folder()
+    if not folder.is_dir():
+        pytest.skip(f"no pictures in {folder}: set CHIPFIT_DATA to their folder")
     return folder

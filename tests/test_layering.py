@@ -47,16 +47,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "build": MODEL | RUN | FIGURES | {"memories", "plan"},
     "model": MODEL | {"build", "firmware", "importers", "interpret", "passes", "samples", "targets"} | FIGURES,
     "bundle": {"errors", "build", "codegen", "emulate", "firmware_set", "memories", "model", "targets"} | FIGURES,
-    "quantization": MODEL | {"exporters", "importers", "model", "quantize"} | FIGURES,
+    "quantization": MODEL | {"build", "exporters", "importers", "model", "oracle", "quantize", "targets"} | FIGURES,
+    "evaluation": MODEL
+    | {"emulate", "exporters", "importers", "model", "oracle", "quantization", "quantize", "targets"}
+    | FIGURES,
     "streaming": MODEL | {"exporters", "interpret", "model", "passes"} | FIGURES,
     "interpreter": {"errors", "graph", "build", "emulate", "interpret", "model"},
-    "verification": {"errors", "graph", "build", "model", "oracle", "samples", "targets"} | FIGURES,
+    "verification": {"errors", "graph", "exporters", "importers", "passes", "build", "model", "oracle", "samples"}
+    | {"targets"}
+    | FIGURES,
     "inspection": MODEL | {"build", "codegen", "model", "plan", "targets"} | FIGURES,
     "bench": {"errors", "build", "firmware", "model", "targets", "verification"} | FIGURES,
     "catalog": {"errors", "ops", "targets"} | FIGURES,
     "doctor": {"emulate"} | FIGURES,
-    "demo": {"errors", "graph", "firmware", "model"} | FIGURES,
-    "report": {"errors", "graph", "bench", "plan", "quantization", "streaming"} | FIGURES,
+    "demo": {"errors", "graph", "codegen", "firmware", "model"} | FIGURES,
+    "report": {"errors", "graph", "bench", "evaluation", "plan", "quantization", "quantize", "streaming"} | FIGURES,
 }
 # the command line, its entry point and the list of public names may import anything
 FREE = {"cli", "__main__", "__init__"}
@@ -78,7 +83,8 @@ HEAVY = {
     "tensorflow": set[str](),
     "torch": set[str](),
     "onnx": set[str](),
-    "keras": set[str](),
+    "keras": {"importers"},
+    "h5py": {"importers"},
     "matplotlib": set[str](),
 }
 

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chipfit.bundle import compile_models
     from chipfit.errors import ChipfitError
+    from chipfit.evaluation import EvaluationReport, evaluate_models
     from chipfit.firmware import Firmware
     from chipfit.firmware_set import FirmwareSet
     from chipfit.graph import Graph
     from chipfit.interpreter import Interpreter
     from chipfit.model import Model, load
+    from chipfit.quantization import quantize_model
     from chipfit.report.data import CompileReport, RunReport, VerifyReport
     from chipfit.streaming import stream
     from chipfit.targets import Board, Core, board_names, load_board
@@ -35,6 +37,7 @@ _HOMES = {
     "ChipfitError": "chipfit.errors",
     "CompileReport": "chipfit.report.data",
     "Core": "chipfit.targets",
+    "EvaluationReport": "chipfit.evaluation",
     "Firmware": "chipfit.firmware",
     "FirmwareSet": "chipfit.firmware_set",
     "Graph": "chipfit.graph",
@@ -44,8 +47,10 @@ _HOMES = {
     "VerifyReport": "chipfit.report.data",
     "board_names": "chipfit.targets",
     "compile_models": "chipfit.bundle",
+    "evaluate_models": "chipfit.evaluation",
     "load": "chipfit.model",
     "load_board": "chipfit.targets",
+    "quantize_model": "chipfit.quantization",
     "stream": "chipfit.streaming",
     "verify": "chipfit.verification",
 }
@@ -55,6 +60,7 @@ __all__ = [
     "ChipfitError",
     "CompileReport",
     "Core",
+    "EvaluationReport",
     "Firmware",
     "FirmwareSet",
     "Graph",
@@ -65,8 +71,10 @@ __all__ = [
     "__version__",
     "board_names",
     "compile_models",
+    "evaluate_models",
     "load",
     "load_board",
+    "quantize_model",
     "stream",
     "verify",
 ]

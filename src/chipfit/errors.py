@@ -66,7 +66,7 @@ CODES: dict[str, ErrorCode] = {
     "F001": ErrorCode("cannot read the file", "The file does not exist or cannot be opened."),
     "F002": ErrorCode(
         "unknown file format",
-        "Formats are told by content, not by name. chipfit reads .tflite; see `chipfit op list` for the operators.",
+        "Formats are told by content, not by name. chipfit reads .tflite, .keras and .h5 (see docs/importing.md); see `chipfit op list` for the operators.",
     ),
     "F003": ErrorCode(
         "damaged model file",
@@ -119,8 +119,9 @@ CODES: dict[str, ErrorCode] = {
     "P003": ErrorCode("cannot write the output", "The file or folder cannot be written: see the reason that is named."),
     # Q: quantization
     "Q001": ErrorCode(
-        "no samples to calibrate with",
-        "Ranges of activations are found by running the float model on typical inputs. About 100 are enough.",
+        "no samples",
+        "Ranges of activations are found by running the float model on typical inputs; about 100 are enough. An "
+        "evaluation needs some, too.",
     ),
     "Q002": ErrorCode(
         "samples that cannot be used",
@@ -135,6 +136,16 @@ CODES: dict[str, ErrorCode] = {
         "the model cannot be quantized",
         "Quantization starts from float32 weights. Every operator that has no integer form is listed.",
     ),
+    "Q005": ErrorCode(
+        "models that cannot be compared",
+        "Models are evaluated together where they take the same inputs, made of pictures in the same way, tell as many "
+        "classes apart, and keep no state between samples.",
+    ),
+    "Q006": ErrorCode(
+        "labels that do not fit",
+        "A label is the index of one of the model's classes. It comes from the sub-folder of a picture, the number at "
+        "the beginning of its name, a CSV file, or an array: see docs/quantization.md.",
+    ),
     # S: streaming
     "S001": ErrorCode(
         "the model cannot be streamed",
@@ -146,7 +157,7 @@ CODES: dict[str, ErrorCode] = {
         "The first layer that computes needs the whole window: a stateful model would only keep the last frames.",
     ),
     # T: tools
-    "T001": ErrorCode("a tool is missing", "A program that this step needs is not installed."),
+    "T001": ErrorCode("a tool is missing", "A program or Python package that this step needs is not installed."),
     "T002": ErrorCode(
         "the C compiler failed",
         "The generated C did not compile. With chipfit's own compiler this is a bug of chipfit: please report it.",

@@ -12,7 +12,7 @@ import numpy as np
 from chipfit.build import STACK_BYTES, Aim, compile_graph
 from chipfit.firmware import Firmware
 from chipfit.graph import Array, Graph, Value
-from chipfit.importers import load_graph, read_file
+from chipfit.importers import is_tflite, load_graph, read_file
 from chipfit.interpret import evaluate, initial_state
 from chipfit.ops import op_of
 from chipfit.passes import PIPELINE, integer_io
@@ -22,13 +22,20 @@ from chipfit.samples import SampleLike, Samples, as_samples, random_samples
 from chipfit.targets import Board
 
 
-def load(source: str | Path | bytes, *, name: str | None = None) -> Model:
-    """Read a model file (``.tflite``), or its bytes.
+def load(source: str | Path | bytes | Any, *, name: str | None = None, allow_code: bool = False) -> Model:
+    """Read a model file (``.tflite``, ``.keras``, ``.h5``), its bytes, or a Keras model in memory.
 
-    Raises ChipfitError F001..F005 for files that cannot be read, O001 and O002 for what cannot be compiled.
+    ``allow_code``: what a file holds of Python code (Lambda layers, classes of one's own) may be run; else such a file
+    is refused. Raises ChipfitError F001..F005 for files that cannot be read, O001 and O002 for what cannot be
+    compiled, T001 where the package is missing that reads such models.
     """
-    data = source if isinstance(source, bytes) else read_file(Path(source))
-    graph = load_graph(data, name=name or ("model" if isinstance(source, bytes) else Path(source).stem))
+    data: bytes | None = None
+    if isinstance(source, str | Path):
+        name = name or Path(source).stem
+        source = read_file(Path(source))
+    if isinstance(source, bytes) and is_tflite(source):
+        data = source
+    graph = load_graph(source, name, allow_code=allow_code)
     report = PIPELINE.run(graph)
     return Model(graph, report.summary(), data)
 
@@ -40,7 +47,7 @@ class Model:
     graph: Graph
     passes: tuple[str, ...] = ()
     source: bytes | None = None
-    """The file it was loaded from: what foreign interpreters run."""
+    """The .tflite file it was loaded from, if it was one: what foreign interpreters run."""
 
     @property
     def name(self) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from chipfit.plan.describe import BlockInfo, LiveInfo, OverlayInfo, PlanInfo, RegionInfo, StepInfo, VariableInfo
-from chipfit.quantization import Figures, QuantizationReport, TensorFigures
+from chipfit.quantization import Figures, QuantizationReport, TensorFigures, VariantsReport
 from chipfit.report.data import (
     Comparison,
     CompileReport,
@@ -143,6 +145,7 @@ QUANTIZE = QuantizationReport(
     calibrated=100,
     tested=1,
     how="measured (C on the host)",
+    seconds=24.1,
     result=Figures("int8 input=uint8", 22.46, 0.8975, 24.1),
     contributions=(
         Figures("int8 input=uint8 -equalize -reconstruct -bias -match -pool", 11.7, 0.685, 4.0),
@@ -154,6 +157,33 @@ QUANTIZE = QuantizationReport(
         TensorFigures("y", "softmax", -3.2),
     ),
     notes=("channels equalized: 3, in layers: 1", f"'{EVIL}' is 0 for all samples: its range has no width"),
+)
+
+QUANTIZE_SET = VariantsReport(
+    model="kws",
+    float_bytes=1_880_064,
+    variants=(
+        replace(
+            QUANTIZE,
+            recipe="float16",
+            how="not measured",
+            result=None,
+            tensors=(),
+            contributions=(),
+            notes=(),
+            calibrated=0,
+            file="my variants/kws_float16.tflite",
+            file_bytes=960_000,
+        ),
+        replace(
+            QUANTIZE,
+            recipe=f"int8 ; {LONG}: activations=int16",
+            contributions=(),
+            notes=(),
+            file="my variants/kws_int8.tflite",
+            file_bytes=480_000,
+        ),
+    ),
 )
 
 MEMORY = MemoryReport(

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
+from chipfit.demo import load_images
+
 Call = Callable[..., Result]
 
 
@@ -68,6 +70,18 @@ def test_run_a_folder(cli: Call, demo_folder: Path, tmp_path: Path) -> None:
     ]
     assert outputs[0] == outputs[1]
     assert np.shape(outputs[0][0]["values"]) == (3, 1, 10)
+
+
+def test_demo_pictures_are_those_that_the_network_takes(cli: Call, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image", reason="pictures are written with Pillow")
+    good(cli("demo", "--pictures", tmp_path / "digits"))
+    images, labels = load_images()
+    files = sorted((tmp_path / "digits").rglob("*.png"), key=lambda path: path.name)
+    assert [int(path.parent.name) for path in files] == labels.tolist()
+    read = np.stack([np.asarray(image.open(path)) for path in files])
+    assert np.abs(read / 255 - images[..., 0]).max() <= 0.5 / 255 + 1e-6
+    assert cli("demo", "--pictures", tmp_path / "digits").exit_code != 0
+    assert files[0].is_file()
 
 
 def test_run_figures_fit_together(cli: Call, demo_folder: Path) -> None:

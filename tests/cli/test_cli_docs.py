@@ -15,6 +15,7 @@ from typer.testing import Result
 
 from chipfit.catalog import ops_markdown, ops_report
 from chipfit.cli import app
+from chipfit.demo import model_path
 from chipfit.exporters.tflite import to_tflite
 from chipfit.importers.tflite.operators import OPERATORS
 from quantize.nets import mobile, pictures
@@ -32,7 +33,15 @@ COMMANDS = {
     "chipfit.verify": ["verify", "{model}", "--random", "1"],
     "chipfit.memory": ["memory", "{model}", "-b", "nucleo-l4r5zi", "--optimize", "ram"],
     "chipfit.stream": ["stream", "{window}", "-o", "{out}"],
-    "chipfit.quantize": ["quantize", "{float}", "--data", "{data}", "--explain", "--samples", "8"],
+    "chipfit.quantize": [
+        *("quantize", "{float}", "--data", "{data}", "--explain", "--steps", "--samples", "8"),
+        *("--recipe", "int8 -equalize", "--min-sqnr", "90", "--max-int16", "1"),
+    ],
+    "chipfit.quantize_set": ["quantize", "{float}", "--recipe", "float16", "--recipe", "dynamic"],
+    "chipfit.evaluate": [
+        *("evaluate", "{float_digits}", "{model}", "--data", "{digits}", "--scale", "1/16", "--labels", "{names}"),
+        *("-b", "arduino-nano-33-ble"),
+    ],
     "chipfit.bench": ["bench", "{model}", "-b", "arduino-nano-33-ble"],
     "chipfit.demo": ["demo"],
     "chipfit.board": ["board", "list"],
@@ -89,7 +98,11 @@ def test_documented_keys_are_those_printed(
     (tmp_path / "net.tflite").write_bytes(to_tflite(net))
     np.save(tmp_path / "net.npy", pictures(np.random.default_rng(1), 10))
     files = {"float": tmp_path / "net.tflite", "data": tmp_path / "net.npy"}
+    (tmp_path / "names.txt").write_text("\n".join(map(str, range(10))))
     places = files | {
+        "float_digits": model_path("float32"),
+        "digits": model_path("float32").with_name("digits_test.npz"),
+        "names": tmp_path / "names.txt",
         "model": demo_model,
         "folder": demo_folder,
         "window": window,

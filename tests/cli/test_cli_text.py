@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -19,6 +20,7 @@ from chipfit.report.text_memory import memory_text
 from chipfit.report.text_quantize import quantize_text
 from chipfit.report.text_run import run_text
 from chipfit.report.text_stream import stream_text
+from chipfit.report.text_variants import variants_text
 from chipfit.report.text_verify import verify_text
 from cli import cli_reports as made
 
@@ -43,6 +45,9 @@ RENDER: dict[str, Callable[[int], RenderableType]] = {
         width,
         source="x",
         board="host",
+    ),
+    "quantize_set": lambda width: variants_text(
+        made.QUANTIZE_SET, width, source="my models/kws.tflite", data=Path("my data")
     ),
     "demo": lambda width: demo_text(made.DEMO),
     "doctor": lambda width: doctor_text(made.DOCTOR),

@@ -34,9 +34,10 @@ def sessions(text: str) -> list[tuple[str, str]]:
 
 def run_sessions(commands: list[str], folder: Path) -> list[str]:
     """Run ``chipfit`` commands one after the other in a folder that looks like the repository; what each printed."""
-    model = folder / model_path("int8").relative_to(Path(chipfit.__file__).parents[2])
-    model.parent.mkdir(parents=True)
-    shutil.copy(model_path("int8"), model)
+    for source in (model_path("int8"), model_path("float32")):
+        model = folder / source.relative_to(Path(chipfit.__file__).parents[2])
+        model.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, model)
     return [_run(command, folder) for command in commands]
 
 

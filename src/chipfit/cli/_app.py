@@ -14,7 +14,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from chipfit.cli import bench, board, compile, demo, doctor, explain, inspect, memory, op, quantize, run, stream, verify
+from chipfit.cli import (
+    bench,
+    board,
+    compile,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    inspect,
+    memory,
+    op,
+    quantize,
+    run,
+    stream,
+    verify,
+)
 from chipfit.errors import ChipfitError
 
 FAILED, USAGE, MISSING_TOOL, BUG, INTERRUPTED = 1, 2, 3, 70, 130
@@ -109,6 +124,7 @@ verify.add_to(app)
 memory.add_to(app)
 stream.add_to(app)
 quantize.add_to(app)
+evaluate.add_to(app)
 bench.add_to(app)
 demo.add_to(app)
 board.add_to(app)

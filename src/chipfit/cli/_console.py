@@ -38,7 +38,9 @@ def show(render: Callable[[int], RenderableType]) -> None:
         console.print(render(console.width), crop=False)
     # what rich pads to the width of the terminal is of no use in a file
     lines = [line.rstrip() for line in capture.get().split("\n")]
-    console.file.write("\n".join(lines))
+    # names and bars may hold what the terminal's encoding has no character for
+    text = "\n".join(lines).encode(console.encoding, "replace")
+    console.file.write(text.decode(console.encoding))
 
 
 def show_json(data: dict[str, Any]) -> None:
