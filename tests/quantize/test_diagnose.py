@@ -149,6 +149,22 @@ def test_edges_of_other_types(net: Graph, recipe: str) -> None:
     assert diagnose(*quantized(net, f"{recipe} -equalize")).sqnr == pytest.approx(diagnose(*quantized(net)).sqnr)
 
 
+@pytest.mark.parametrize(
+    "recipe", ["float16", "dynamic", "dynamic compute=integer", "int16x8", "int8 ; conv: activations=int16"]
+)
+def test_every_mode_is_explained(net: Graph, recipe: str) -> None:
+    """In the order of the noise that each leaves; a layer with float activations loses by its weights alone."""
+    made, samples = quantized(net, recipe)
+    found = diagnose(made, samples)
+    assert found.sqnr is not None
+    assert found.sqnr == pytest.approx(made.report.sqnr, abs=1.0)
+    parts = {s.part for s in found.ranking}
+    assert parts == ({"weights"} if recipe.startswith(("float16", "dynamic")) else {"weights", "tensor"})
+    lost = by_name(found)["conv"]
+    assert lost.weights is not None
+    assert (lost.weights.sqnr is None) == (lost.weights.dtype == "float32")
+
+
 def test_constant_samples_are_no_error(net: Graph) -> None:
     found = diagnose(*quantized(net, "int8", np.zeros((3, 1, 12, 12, 3), np.float32)))
     assert all(t.sqnr is None or math.isfinite(t.sqnr) for t in found.tensors)

@@ -218,5 +218,9 @@ def _with_outputs(file: bytes, tensors: Sequence[int]) -> bytes:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(file), 0))
     model.subgraphs[0].outputs = list(dict.fromkeys(tensors))
     model.signatureDefs = []  # they name the former outputs
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # elements behind the tables, which move: back into the tables with them
+            buffer.data = np.frombuffer(file, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

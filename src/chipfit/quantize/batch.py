@@ -11,6 +11,7 @@ from chipfit.ops import op_of
 from chipfit.ops._pool import Pool
 from chipfit.ops._reduce import Reduce
 from chipfit.ops._unary import Unary
+from chipfit.ops._weights_only import real_weights
 from chipfit.ops.add import Add
 from chipfit.ops.concatenation import Concatenation
 from chipfit.ops.dequantize import Dequantize
@@ -62,7 +63,7 @@ def _chunk(node: Node, operands: list[Array]) -> list[Array]:
         is_float = node.outputs[0].dtype.is_float
         if is_float and isinstance(node.op, LAYERS):
             layer = Layer(node)
-            y = activated(node, layer.sums(inputs[0], inputs[1]) + layer.bias)
+            y = activated(node, layer.sums(inputs[0], real_weights(node["w"], inputs[1])) + layer.bias)
             return [y.reshape(samples, *node.outputs[0].shape)]
         result = op_of(node).eval_float(node, *inputs) if is_float else op_of(node).eval_int(node, *inputs)
         results = result if isinstance(result, tuple) else (result,)

@@ -60,7 +60,8 @@ def diagnosis_figure(report: QuantizationReport) -> Figure:
     rows = _rows(diagnosis)
     names = short_names([t.name for t in diagnosis.tensors])
     body = max(4, len(rows)) * _ROW
-    height = _HEAD + body + _FOOT + 0.5 + _HISTOGRAMS + _FOOT
+    worst = _worst(diagnosis)
+    height = _HEAD + body + _FOOT + (0.5 + _HISTOGRAMS + _FOOT if worst else 0.0)
     figure = Figure(figsize=(12, height), dpi=_DPI)
     top = figure.add_gridspec(
         1, 2, width_ratios=[1.55, 1], left=0.2, right=0.975, wspace=0.04,
@@ -70,7 +71,8 @@ def diagnosis_figure(report: QuantizationReport) -> Figure:
     alone = figure.add_subplot(top[0, 1], sharey=noise)
     _draw_noise(noise, rows, names)
     _draw_alone(alone, rows, diagnosis)
-    _draw_histograms(figure, diagnosis, names, height)
+    if worst:
+        _draw_histograms(figure, worst, names, height)
     _draw_head(figure, report, diagnosis, height)
     for text in figure.findobj(lambda artist: hasattr(artist, "set_parse_math")):
         text.set_parse_math(False)  # pyright: ignore[reportAttributeAccessIssue]  # names are data: "$" too
@@ -148,10 +150,19 @@ def _draw_alone(axes: Axes, rows: Sequence[TensorDetails], diagnosis: Diagnosis)
     _calm(axes)
 
 
-def _draw_histograms(figure: Figure, diagnosis: Diagnosis, names: dict[str, str], height: float) -> None:
-    """Of the tensors whose rounding costs most."""
+def _worst(diagnosis: Diagnosis) -> list[TensorDetails]:
+    """The tensors whose rounding costs most; none where activations are floats."""
     by_name = {t.name: t for t in diagnosis.tensors}
-    worst = [by_name[s.name] for s in diagnosis.ranking if s.part == "tensor" and s.name in by_name][:_WORST]
+    return [by_name[s.name] for s in diagnosis.ranking if s.part == "tensor" and s.name in by_name][:_WORST]
+
+
+def _draw_histograms(figure: Figure, worst: Sequence[TensorDetails], names: dict[str, str], height: float) -> None:
+    figure.text(
+        0.02, (_FOOT + _HISTOGRAMS + 0.12) / height,
+        "The tensors whose rounding costs most: how often values occur (root of the count); dashed: the least and the "
+        "greatest integer.",
+        fontsize=9, va="top", color=_DIM,
+    )  # fmt: skip
     grid = figure.add_gridspec(
         1, _WORST, left=0.035, right=0.975, wspace=0.16,
         bottom=_FOOT / height, top=(_FOOT + _HISTOGRAMS - 0.45) / height,
@@ -192,12 +203,6 @@ def _draw_head(figure: Figure, report: QuantizationReport, diagnosis: Diagnosis,
     figure.text(
         0.02, 1 - 0.52 / height,
         f"{judged}, on {diagnosis.samples} samples. Below: each tensor, from the input to the scores.",
-        fontsize=9, va="top", color=_DIM,
-    )  # fmt: skip
-    figure.text(
-        0.02, (_FOOT + _HISTOGRAMS + 0.12) / height,
-        "The tensors whose rounding costs most: how often values occur (root of the count); dashed: the least and the "
-        "greatest integer.",
         fontsize=9, va="top", color=_DIM,
     )  # fmt: skip
 
