@@ -70,21 +70,27 @@ LAYERS_S16 = (
 LSTM, LSTM_DSP = "include/cf_lstm.h", "kernels/cf_unidirectional_sequence_lstm_s8_dsp.h"
 LSTM_S8, LSTM_S16 = (f"kernels/cf_unidirectional_sequence_lstm_{kind}.h" for kind in ("s8", "s16"))
 SVDF, SVDF_DSP, SVDF_S16 = "include/cf_svdf.h", "kernels/cf_svdf_s8_dsp.h", "kernels/cf_svdf_s8_s16.h"
+SCALE = "include/cf_scale.h"
 LSTM_OP = "unidirectional_sequence_lstm"
 
 RECURRENT = (
-    Mutation("lstm: halves of cell states", LSTM_OP, LSTM, "(x + 1) >> 1, n - 1", "x >> 1, n - 1"),
-    Mutation("lstm: negative halves", LSTM_OP, LSTM, "x + (x >> 31) +", "x +"),
+    Mutation("lstm: negative halves", LSTM_OP, SCALE, "x + (x >> 31) +", "x +"),
     Mutation("lstm: clip of the cell", LSTM_OP, LSTM, "p->cell_min, p->cell_max", "INT16_MIN, p->cell_max"),
     Mutation("lstm: gates change places", LSTM_OP, LSTM, "3 * gates[1]", "3 * gates[3]"),
     Mutation("lstm: rounding before tanh", LSTM_OP, LSTM, "p->shift_tanh) >> 1))", "p->shift_tanh) >> 2))"),
     Mutation("lstm: h of the step before", LSTM_OP, LSTM_S8, "hidden = yp;", "(void)yp;"),
     Mutation("lstm: batch after batch", LSTM_OP, LSTM_S16, "n * p->sample + t * p->step", "n + t"),
-    Mutation("lstm: sums scaled up", LSTM_OP, LSTM_DSP, "shift > 0 ? shift : 0", "0", DSP),
+    Mutation("lstm: sums scaled up", LSTM_OP, SCALE, "shift > 0 ? shift : 0", "0", DSP),
     Mutation(
         "lstm: sums of the other kind", LSTM_OP, LSTM_DSP, "p->m_h[k], p->shift_h[k]", "p->m_h[k], p->shift_x[k]", DSP
     ),
-    Mutation("svdf: newest result is clamped", "svdf", SVDF, "v + p->state_zero", "cf_ssat8(v + p->state_zero)"),
+    Mutation(
+        "svdf: newest result is clamped",
+        "svdf",
+        SVDF,
+        "(cf_clamp(v, INT8_MIN, INT8_MAX) + p->state_zero)",
+        "cf_ssat8(v + p->state_zero)",
+    ),
     Mutation("svdf: memory of the last filter", "svdf", SVDF_S16, "next[i] = state[i + 1];", "next[i] = state[i];"),
     Mutation("svdf: newest of four", "svdf", SVDF_DSP, "next[2 * memory] =", "next[3 * memory] =", DSP),
     Mutation("svdf: filters that are no four", "svdf", SVDF_DSP, "left % 4 : 4", "left % 2 : 4", DSP),
@@ -211,8 +217,8 @@ MUTATIONS = (
     Mutation("int16: a subtraction", "sub", "kernels/cf_add_s16.h", "p->b_sign * vb", "vb"),
     Mutation("int16: halves of the input", "logistic", SIGMOID, "<< p->shift) >> 1", "<< p->shift) >> 2"),
     Mutation("int16: end of the table", "tanh", SIGMOID, "step >= 255", "step > 255"),
-    Mutation("int16: negative logistic", "logistic", "kernels/cf_logistic_s16.h", "- v + 511", "- v + 512"),
-    Mutation("int16: negative tanh", "tanh", "kernels/cf_tanh_s16.h", "127 - v", "128 - v"),
+    Mutation("int16: negative logistic", "logistic", SIGMOID, "- v + 511", "- v + 512"),
+    Mutation("int16: negative tanh", "tanh", SIGMOID, "127 - v", "128 - v"),
     Mutation("int16: softmax between numbers", "softmax", SOFTMAX16, "+ 64) >> 7", ") >> 7"),
     Mutation("int16: softmax far below", "softmax", SOFTMAX16, "(x, INT16_MIN, INT16_MAX)", "(x, -32000, INT16_MAX)"),
     Mutation("int16: sum of exponentials", "softmax", SOFTMAX16, "(1u << 13)", "(1u << 12)"),

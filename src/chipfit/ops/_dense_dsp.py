@@ -53,6 +53,14 @@ def dense_dsp_reason(node: Node, operands: Operands) -> bool | str:
     return True if operands == "wide" else pairs_fit(channels.w[fours_of(len(channels.w))])
 
 
+def sums_fit(greatest: int, shift: int) -> bool | str:
+    """True, or why sums up to ``greatest`` cannot be scaled by up to 2**shift in ``cf_scale_256``."""
+    left = max(0, shift)
+    if left > 7 or greatest >= 1 << (23 if left == 0 else min(23, 30 - left)):
+        return f"sums reach {greatest:,}; times {max(K, 2 << left)} they leave 32 bits"
+    return True
+
+
 def pairs_fit(w: Int) -> bool | str:
     """True, or why weights (fours, 4, k) cannot be interleaved."""
     if _interleave(w).min() < -(1 << 15):
