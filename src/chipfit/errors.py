@@ -66,7 +66,8 @@ CODES: dict[str, ErrorCode] = {
     "F001": ErrorCode("cannot read the file", "The file does not exist or cannot be opened."),
     "F002": ErrorCode(
         "unknown file format",
-        "Formats are told by content, not by name. chipfit reads .tflite, .keras and .h5 (see docs/importing.md); see `chipfit op list` for the operators.",
+        "Formats are told by content, not by name. chipfit reads .tflite, .keras and .h5 (see docs/importing.md); "
+        "`chipfit op list` names the operators.",
     ),
     "F003": ErrorCode(
         "damaged model file",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chipfit.report.data import TensorInfo
     from chipfit.samples import Samples
 
-ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A .tflite file.")]
+ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A model file: .tflite, .keras or .h5.")]
 BoardName = Annotated[
     str, typer.Option("--board", "-b", metavar="BOARD", help="Name of a board, or a TOML file of your own.")
 ]

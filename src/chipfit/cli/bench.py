@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def bench(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=".tflite files.")],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Model files: .tflite, .keras or .h5.")],
     board: Annotated[
         list[str], typer.Option("--board", "-b", metavar="BOARD", help="Emulated board; may be given several times.")
     ],

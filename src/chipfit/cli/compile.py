@@ -11,7 +11,9 @@ from chipfit.errors import ChipfitError
 
 
 def compile(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="A .tflite file, or several.")],
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="A model file (.tflite, .keras, .h5), or several.")
+    ],
     board: BoardName,
     out: Annotated[
         str | None,

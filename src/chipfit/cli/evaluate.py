@@ -13,7 +13,10 @@ from chipfit.errors import ChipfitError
 
 
 def evaluate(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=".tflite files, or folders of them.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL...", help="Model files (.tflite, .keras, .h5), or folders of .tflite files."),
+    ],
     data: Annotated[
         Path,
         typer.Option(
