@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from contextlib import redirect_stderr
 from importlib import import_module
 from importlib.util import find_spec
@@ -65,4 +66,5 @@ def has_integer_weights(data: bytes) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:80]
+    sentence = str(error).strip().splitlines()[0].split(". ")[0]
+    return textwrap.shorten(sentence, 80, placeholder=" ...")
