@@ -26,16 +26,16 @@ def to_tflite(graph: Graph, metadata: Mapping[str, bytes] | None = None, signatu
     ``metadata``: bytes by name that the file keeps besides; ``signature``: its key, None: the usual one. Raises
     ChipfitError O002 where TensorFlow Lite has no form for an operator.
     """
-    writer = ModelWriter(graph)
-    writer.declare_variables()
     for node in graph.nodes:
-        emit = EMITTERS.get(node.op.name)
-        if emit is None:
+        if node.op.name not in EMITTERS:
             raise ChipfitError(
                 "O002",
                 f"{node.op.name} '{node.name}' ({', '.join(str(v.type) for v in node.operands)}) has no .tflite form",
             )
-        emit(writer, node)
+    writer = ModelWriter(graph)
+    writer.declare_variables()
+    for node in graph.nodes:
+        EMITTERS[node.op.name](writer, node)
     writer.add_signature(signature or SIGNATURE)
     for name, data in (metadata or {}).items():
         writer.add_metadata(name, data)
