@@ -15,7 +15,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.exporters import to_tflite
-from chipfit.graph import Array, Graph
+from chipfit.graph import Array, Graph, Value
 from chipfit.importers import Attached, tflite_attached, tflite_metadata
 from chipfit.model import Model, load
 from chipfit.oracle import have_litert, litert_run
@@ -40,7 +40,8 @@ from chipfit.quantize import (
 from chipfit.quantize.diagnose import Diagnosis, diagnose
 from chipfit.quantize.measure import agreement, signal_to_noise
 from chipfit.quantize.mixed import Budget, Mixed, quantize_within
-from chipfit.quantize.prepare import judged
+from chipfit.quantize.parameters import quantize_array
+from chipfit.quantize.prepare import judged_part
 from chipfit.report.data import TensorInfo, envelope
 
 METADATA = "chipfit.quantize"
@@ -391,17 +392,10 @@ def _finite(decibels: float) -> float | None:
     return decibels if np.isfinite(decibels) else None
 
 
-def _scored(graph: Graph) -> Graph:
-    """The graph up to what the network is judged by."""
-    target = judged(graph)
-    last = max((i for i, node in enumerate(graph.nodes) if target in node.outputs), default=-1)
-    return Graph(graph.name, graph.inputs, [target], graph.nodes[: last + 1])
-
-
 def _float_scores(graph: Graph, samples: Samples, progress: Progress) -> Array:
     """(samples, scores) of the float model."""
     batches: list[Array] = []
-    for outputs in run_batches(_scored(graph), samples):
+    for outputs in run_batches(judged_part(graph), samples):
         batches.append(outputs[0].reshape(len(outputs[0]), -1))
         progress("running the float model", sum(map(len, batches)), len(samples))
     return np.concatenate(batches)
@@ -414,8 +408,8 @@ def _runs_by_litert(graph: Graph) -> bool:
 
 def _scores(graph: Graph, samples: Samples) -> Array:
     """(samples, scores) of a quantized model as real numbers, executed by LiteRT or as its own C."""
-    scored = _scored(graph)
-    inputs = [_stored(index, scored, samples) for index in range(len(scored.inputs))]
+    scored = judged_part(graph)
+    inputs = [_stored(v, x) for v, x in zip(scored.inputs, samples.arrays, strict=True)]
     rows = list(zip(*inputs, strict=True))
     if _runs_by_litert(graph):
         output = np.stack([y for y, *_ in litert_run(to_tflite(scored), rows, reference=False)])
@@ -428,10 +422,6 @@ def _scores(graph: Graph, samples: Samples) -> Array:
     return flat if value.type.quant is None else (flat - value.q.zp) * value.q.s
 
 
-def _stored(index: int, graph: Graph, samples: Samples) -> Sequence[Array]:
+def _stored(value: Value, x: Array) -> Sequence[Array]:
     """An input's samples in its element type."""
-    value, x = graph.inputs[index], samples.arrays[index]
-    if value.type.quant is None:
-        return list(x)
-    low, high = value.dtype.range
-    return list(np.clip(np.rint(x / np.float32(value.q.s)) + value.q.zp, low, high).astype(value.dtype.numpy))
+    return list(x if value.type.quant is None else quantize_array(x, value.q, value.dtype))

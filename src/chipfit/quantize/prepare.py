@@ -92,6 +92,13 @@ def judged(graph: Graph) -> Value:
     return value
 
 
+def judged_part(graph: Graph) -> Graph:
+    """The graph up to what the network is judged by, which is its only output."""
+    target = judged(graph)
+    last = max((i for i, node in enumerate(graph.nodes) if target in node.outputs), default=-1)
+    return Graph(graph.name, graph.inputs, [target], graph.nodes[: last + 1])
+
+
 def before_layers(graph: Graph) -> set[Value]:
     """The tensors from which a layer with weights is still to be computed."""
     found: set[Value] = set()

@@ -17,7 +17,7 @@ from chipfit.ops.dequantize import Dequantize
 from chipfit.quantize.calibrate import trace
 from chipfit.quantize.diagnose.figures import Noise, Part, TensorDetails, WeightDetails, tensor_details, weight_details
 from chipfit.quantize.diagnose.simulate import Arrays, Network, grid_of
-from chipfit.quantize.parameters import dequantize_array
+from chipfit.quantize.parameters import dequantize_array, quantize_array
 from chipfit.quantize.run import Quantized
 from chipfit.quantize.sources import Progress, Samples, no_progress
 
@@ -153,8 +153,7 @@ def _stored(network: Network, samples: Samples) -> Arrays:
 def _integers(value: Value, x: Array) -> Array:
     if value.type.quant is None or value.dtype.is_float:
         return x
-    counts = np.rint(x / np.float32(value.q.s)) + value.q.zp
-    return np.clip(counts, *value.dtype.range).astype(value.dtype.numpy)
+    return quantize_array(x, value.q, value.dtype)
 
 
 def _copies(network: Network) -> Iterator[Value]:

@@ -16,7 +16,7 @@ from chipfit.quantize.calibrate import last_readers
 from chipfit.quantize.correct import mean_by_channel
 from chipfit.quantize.layers import LAYERS, Layer, activated
 from chipfit.quantize.parameters import along
-from chipfit.quantize.prepare import judged
+from chipfit.quantize.prepare import judged_part
 from chipfit.quantize.recipe import Recipe
 from chipfit.quantize.sources import Samples
 
@@ -45,11 +45,8 @@ class Network:
     """
 
     def __init__(self, graph: Graph, origin: Mapping[Node, Node], recipe: Recipe, samples: Samples) -> None:
-        self.origin, self.recipe, self.target = origin, recipe, judged(graph)
-        last = max(i for i, node in enumerate(graph.nodes) if self.target in node.outputs)
-        self.nodes = graph.nodes[: last + 1]
-        self.inputs = graph.inputs
-        self.graph = Graph(graph.name, graph.inputs, [self.target], self.nodes)
+        self.origin, self.recipe, self.graph = origin, recipe, judged_part(graph)
+        self.nodes, self.inputs, self.target = self.graph.nodes, self.graph.inputs, self.graph.outputs[0]
         self._last = last_readers(self.graph)
         self._means: dict[Node, Array] = {}
         known: dict[Value, Array] = dict(zip(graph.inputs, samples.arrays, strict=True))
