@@ -6,10 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from chipfit.graph import Node
 from chipfit.ops import Call, Choice, Const, Kernel, Rows, RowSums, Scratch, op_of
 from chipfit.plan import ALIGNMENT, Layer, Unit, Views, calls_to_make, cannot_run
+
+if TYPE_CHECKING:
+    from chipfit.codegen.program import Program
 
 
 def scratch_sizes(calls: Sequence[Call]) -> list[int]:
@@ -30,15 +34,21 @@ class RowCalls:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A kernel that can run a node, with its calls: of the whole layer, or row by row."""
+    """A kernel that can run a node, with its calls: of the whole layer, or row by row.
+
+    ``body``: the program that a loop runs for each step, in its scratch.
+    """
 
     node: Node
     kernel: Kernel
     calls: tuple[Call, ...]
     rows: RowCalls | None = None
+    body: Program | None = None
 
     @cached_property
     def scratch(self) -> int:
+        if self.body is not None:
+            return self.body.plan.arena_bytes
         if self.rows is None:
             return sum(scratch_sizes(self.calls))
         return max(sum(scratch_sizes([call])) for call in self.rows.variants)

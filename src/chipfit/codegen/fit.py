@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -40,12 +40,19 @@ class Fit:
     """Kernels and plan together: a kernel's scratch lies in the arena, and what fits beside it decides the kernel."""
 
     def __init__(
-        self, graph: Graph, order: Sequence[Node], views: Views, demands: Demands, widths: Sequence[float], goal: Goal
+        self,
+        graph: Graph,
+        order: Sequence[Node],
+        views: Views,
+        demands: Demands,
+        widths: Sequence[float],
+        goal: Goal,
+        loops: Mapping[Node, Candidate],
     ) -> None:
         self.graph, self.order, self.views, self.demands, self.goal = graph, order, views, demands, goal
         self.width = dict(zip(order, widths, strict=True))
         self.delivered = _delivered(graph, goal)
-        self.whole = {n: candidates(n, demands, self.width[n], views) for n in order}
+        self.whole = {n: [loops[n]] if n in loops else candidates(n, demands, self.width[n], views) for n in order}
         self.by_row: dict[tuple[Node, bool], list[Candidate]] = {}
 
     def solve(self) -> tuple[MemoryPlan, list[Candidate]]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from chipfit.codegen import ctext
 from chipfit.codegen.choose import scratch_sizes
+from chipfit.codegen.loops import loop_text
+from chipfit.codegen.places import memory_offset, state_offset
 from chipfit.codegen.program import Program, Step
 from chipfit.graph import Value
 from chipfit.ops import Accumulator, Arg, Call, Const, Function, Port, State
 from chipfit.ops._copies import port_value
-from chipfit.plan import location
 
 Key = tuple[str, str, tuple[str, ...]]
 
@@ -50,7 +51,12 @@ def layer_functions(program: Program) -> list[str]:
             shared[line.key] = f"{program.name}_shared_{len(shared)}"
             text.append(_shared_body(shared[line.key], line))
     for i, step in enumerate(program.steps):
-        text.append(_row_layer(program, step, i) if step.rows else _layer(program, step, i, lines[i], shared))
+        if step.body is not None:
+            text += [*layer_functions(step.body), _title(step, i) + loop_text(program, step)]
+        elif step.rows:
+            text.append(_row_layer(program, step, i))
+        else:
+            text.append(_layer(program, step, i, lines[i], shared))
     return text
 
 
@@ -111,19 +117,6 @@ def _scratch_offsets(program: Program, step: Step) -> list[int]:
         offsets.append(at)
         at += size
     return offsets
-
-
-def state_offset(program: Program, variable: str) -> int:
-    """Where a variable lies in the model's memory: state follows the arena."""
-    return program.plan.arena_bytes + program.plan.state_offsets[variable]
-
-
-def memory_offset(program: Program, value: Value) -> int:
-    """Where a tensor lies in the model's memory: in the arena, or in a variable's storage."""
-    view = location(program.plan.views, value)
-    if isinstance(view.root, str):
-        return state_offset(program, view.root) + view.offset
-    return program.plan.offsets[value]
 
 
 @dataclass

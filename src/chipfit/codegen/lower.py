@@ -12,7 +12,8 @@ from chipfit.codegen.program import Program, Step, collect_constants
 from chipfit.codegen.widths import weight_widths
 from chipfit.errors import ChipfitError
 from chipfit.graph import Graph, Node
-from chipfit.ops import Call, Choice, op_of
+from chipfit.ops import Call, Choice, Kernel, op_of
+from chipfit.ops.scan import Scan
 from chipfit.plan import (
     ALIGNMENT,
     MemoryPlan,
@@ -23,6 +24,9 @@ from chipfit.plan import (
     plan_memory,
     schedule,
 )
+
+LOOP = Kernel("loop")
+"""What runs a SCAN: no function of the runtime, but C text around those of its body."""
 
 
 def lower(
@@ -47,10 +51,25 @@ def lower(
     order = [n for n in schedule(graph) if n not in idle]
     widths = weight_widths(order, features, weight_flash)
     demands = Demands(features, SLOWEST if goal.squeeze > 1 else goal.slower, shared)
-    plan, taken = Fit(graph, order, views, demands, widths, goal).solve()
+    prefix = identifier(name or graph.name)
+    loops = _loops(order, prefix, features, shared, goal)
+    plan, taken = Fit(graph, order, views, demands, widths, goal, loops).solve()
     width = dict(zip(order, widths, strict=True))
     choices = [rejections(c.node, demands, width[c.node], c.kernel) for c in taken]
-    return _program(identifier(name or graph.name), graph, plan, taken, choices)
+    return _program(prefix, graph, plan, taken, choices)
+
+
+def _loops(
+    order: Sequence[Node], prefix: str, features: frozenset[str], shared: bool, goal: Goal
+) -> dict[Node, Candidate]:
+    """The loops among the nodes, each with the program of its body."""
+    inner = Goal(goal.slower, goal.squeeze)
+    found: dict[Node, Candidate] = {}
+    for index, node in enumerate(order):
+        if isinstance(node.op, Scan):
+            body = lower(node.op.body, features, f"{prefix}_s{index}", shared=shared, goal=inner)
+            found[node] = Candidate(node, LOOP, (), body=body)
+    return found
 
 
 def assemble(graph: Graph, order: Sequence[Node], choices: Sequence[Choice], prefix: str, views: Views) -> Program:
@@ -70,7 +89,7 @@ def _program(
     steps: list[Step] = []
     for index, (c, choice) in enumerate(zip(taken, choices, strict=True)):
         calls = tuple(_backward(call) for call in c.calls) if c.node in backward else c.calls
-        steps.append(Step(f"{prefix}_{index:02d}_{c.node.op.name}", c.node, choice, calls, c.rows))
+        steps.append(Step(f"{prefix}_{index:02d}_{c.node.op.name}", c.node, choice, calls, c.rows, c.body))
     program = Program(prefix, graph, steps, plan)
     collect_constants(program)
     return program

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from chipfit.codegen import ctext
-from chipfit.codegen.layers import layer_functions, memory_offset, state_offset
+from chipfit.codegen.layers import layer_functions
 from chipfit.codegen.memory import (
     SECTIONS,
     Bundle,
@@ -16,6 +16,7 @@ from chipfit.codegen.memory import (
     memory_macros,
     static_memory,
 )
+from chipfit.codegen.places import memory_offset, state_offset
 from chipfit.codegen.program import ConstArray, Program
 from chipfit.codegen.runs import Run, layer_text, run_text, runs_of, start_text, state_type
 from chipfit.graph import Value

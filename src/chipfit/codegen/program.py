@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from chipfit.codegen.choose import RowCalls
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Graph, Node, Value
@@ -27,13 +29,17 @@ class ConstArray:
 
 @dataclass(frozen=True)
 class Step:
-    """One layer: a C function that calls one kernel, once or several times; or, with ``rows``, for one row."""
+    """One layer: a C function that calls one kernel, once or several times; or, with ``rows``, for one row.
+
+    ``body``: the program that a loop runs for each step.
+    """
 
     function: str
     node: Node
     choice: Choice
     calls: tuple[Call, ...]
     rows: RowCalls | None = None
+    body: Program | None = None
 
     @property
     def is_sums(self) -> bool:
@@ -43,6 +49,8 @@ class Step:
     @property
     def kernel_names(self) -> list[str]:
         """The C functions that it calls."""
+        if self.body is not None:
+            return [name for step in self.body.steps for name in step.kernel_names]
         sums = op_of(self.node).row_sums(self.node) if self.is_sums else None
         return [self.choice.kernel.name] if sums is None else [sums.add[0], sums.finish[0]]
 
@@ -92,6 +100,11 @@ class Program:
             self._symbols[key] = symbol
             self.constants.append(ConstArray(symbol, data, role))
         return self._symbols[key]
+
+    def take_in(self, body: Program) -> None:
+        """Let a program inside of this one have its constants here."""
+        body.constants, body._symbols = self.constants, self._symbols
+        collect_constants(body)
 
     def share_constants(self, known: dict[tuple[str, bytes], str]) -> None:
         """Take the symbols of constants that another program has, and say which this one has."""
@@ -146,8 +159,10 @@ class Program:
 def collect_constants(program: Program) -> None:
     """Give every constant that a call points at its symbol. Raises O002 for an output that is a constant."""
     for step in program.steps:
+        if step.body is not None:
+            program.take_in(step.body)
         for value in step.node.operands:
-            if value.is_const and _is_used(step, value):
+            if value.is_const and (_is_used(step, value) or (step.body is not None and not is_uniform(value.array))):
                 program.constant(value.array, "weights")
         for call in step.all_calls:
             for arg in call.args:
@@ -169,3 +184,9 @@ def _is_used(step: Step, value: Value) -> bool:
             if isinstance(arg, Port) and port_value(step.node, arg) is value:
                 return True
     return False
+
+
+def is_uniform(data: Array) -> bool:
+    """Whether all bytes of an array are the same, so that it needs not be stored."""
+    raw = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+    return bool(raw.size == 0 or (raw == raw[0]).all())

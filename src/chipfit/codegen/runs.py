@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chipfit.codegen.layers import memory_offset, row_arguments
+from chipfit.codegen.layers import row_arguments
+from chipfit.codegen.places import memory_offset
 from chipfit.codegen.program import Program, Step
 from chipfit.graph import Node, Value
 from chipfit.ops import Rows, op_of

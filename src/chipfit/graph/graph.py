@@ -122,6 +122,9 @@ class Graph:
     nodes: list[Node] = field(default_factory=list[Node])
     variables: dict[str, Variable] = field(default_factory=dict[str, Variable])
 
+    def __repr__(self) -> str:
+        return f"<graph {self.name}: {len(self.nodes)} nodes>"
+
     def values(self) -> Iterator[Value]:
         """Every value once: inputs, then each node's constants and outputs in order."""
         seen: set[int] = set()

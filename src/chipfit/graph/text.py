@@ -49,20 +49,20 @@ def print_graph(graph: Graph, *, data: bool) -> str:
         f"const {_typed(v.name, v.type)} = {_elements(v.array, data)}" for v in graph.values() if v.data is not None
     ]
     lines += [f"var {_typed(name, v.type)} = {_elements(v.initial, data)}" for name, v in graph.variables.items()]
-    lines += [print_node(node) for node in graph.nodes]
+    lines += [print_node(node, data=data) for node in graph.nodes]
     lines.append(f"output {', '.join(_name(v.name) for v in graph.outputs)}".rstrip())
     return "\n".join(lines) + "\n"
 
 
-def print_node(node: Node) -> str:
-    """The line of one node."""
+def print_node(node: Node, *, data: bool = False) -> str:
+    """The line of one node. ``data``: with the elements of the constants of a graph inside it."""
     operands = ", ".join("none" if v is None else _name(v.name) for v in node.inputs)
     text = f"{node.op.name}({operands})"
     if node.outputs:
         text = f"{', '.join(_typed(v.name, v.type) for v in node.outputs)} = {text}"
     shown = [f for f in dataclasses.fields(node.op) if getattr(node.op, f.name) != f.default]
     if shown:
-        attributes = ", ".join(f"{f.name}={_literal(getattr(node.op, f.name))}" for f in shown)
+        attributes = ", ".join(f"{f.name}={_literal(getattr(node.op, f.name), data)}" for f in shown)
         text += f" {{{attributes}}}"
     return text
 
@@ -83,8 +83,10 @@ def _quant(q: Quant) -> str:
     return f"q(axis={q.axis}; {', '.join(map(repr, q.scale))}; {', '.join(map(str, zeros))})"
 
 
-def _literal(value: Any) -> str:
-    """An attribute as ``ast.literal_eval`` reads it."""
+def _literal(value: Any, data: bool = False) -> str:
+    """An attribute as ``ast.literal_eval`` reads it; a graph is its text, as a string."""
+    if isinstance(value, Graph):
+        return _literal(print_graph(value, data=data))
     if isinstance(value, str):
         # beyond ASCII, JSON's escapes (of UTF-16 units) are not Python's (of characters)
         return json.dumps(value) if value.isascii() else ascii(value)
@@ -301,11 +303,10 @@ class _Parser:
             inputs.append(None if line.match(r"none\b") else self._use(line))
         return inputs
 
-    @staticmethod
-    def _attributes(line: _Line, op: type[OpBase]) -> OpBase:
+    def _attributes(self, line: _Line, op: type[OpBase]) -> OpBase:
         """The operator with the attributes of ``{name=literal, ...}``, which is the rest of the line."""
         start, found = line.at, line.match(r"\{(.*)\}$")
-        known = {f.name for f in dataclasses.fields(op)}
+        known = {f.name: f for f in dataclasses.fields(op)}
         attributes: dict[str, Any] = {}
         try:
             call = ast.parse(f"f({found.group(1) if found else ''})", mode="eval").body
@@ -314,7 +315,10 @@ class _Parser:
             for keyword in call.keywords:
                 if keyword.arg not in known:
                     raise ValueError(f"{op.name} has no attribute '{keyword.arg}'")
-                attributes[keyword.arg] = ast.literal_eval(keyword.value)
+                value = ast.literal_eval(keyword.value)
+                if known[keyword.arg].type == Graph.__name__:
+                    value = parse_graph(str(value), self._resolve, self._constants)
+                attributes[keyword.arg] = value
             return op(**attributes)
         except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as e:
             line.error(f"bad attributes: {e.msg if isinstance(e, SyntaxError) else e}", start)
