@@ -140,6 +140,16 @@ class Graph:
             yield from node.outputs
         yield from self.outputs
 
+    def copy(self) -> Graph:
+        """Values and nodes are new; the elements of constants are shared, and never written; so are variables."""
+        values = {v: Value(v.name, v.type, v.data) for v in self.values()}
+        nodes = [
+            Node(n.op, [None if v is None else values[v] for v in n.inputs], [values[v] for v in n.outputs])
+            for n in self.nodes
+        ]
+        inputs, outputs = [values[v] for v in self.inputs], [values[v] for v in self.outputs]
+        return Graph(self.name, inputs, outputs, nodes, dict(self.variables))
+
     def producers(self) -> dict[Value, Node]:
         return {value: node for node in self.nodes for value in node.outputs}
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chipfit.errors import ChipfitError
-from chipfit.graph import Array, DType, Graph, Node, Shape, TensorType, Value
+from chipfit.graph import Array, DType, Graph, Node, Quant, Shape, TensorType, Value
 from chipfit.importers._fold import fold_scales
 from chipfit.importers._problems import Problem, raise_problems
 from chipfit.ops import REGISTRY
@@ -27,6 +27,8 @@ class GraphBuilder:
 
     def __init__(self, name: str) -> None:
         self.problems: list[Problem] = []
+        self._known = 0
+        """Problems that there were before."""
         self._graph = Graph(name)
         self._names: dict[str, int] = {}
         self._producers: dict[Value, Node] = {}
@@ -71,14 +73,20 @@ class GraphBuilder:
     # ------------------------------------------------------------------------------------------ nodes
 
     def node(
-        self, op: str, inputs: Sequence[Value | None], name: str, dtype: DType | None = None, **attributes: Any
+        self,
+        op: str,
+        inputs: Sequence[Value | None],
+        name: str,
+        dtype: DType | None = None,
+        quant: Quant | None = None,
+        **attributes: Any,
     ) -> Value:
         """The output of a new node, for operators with one. ``op``: its name in ``chipfit op list``.
 
-        ``dtype``: element type of the output, by default that of the first input. Raises ChipfitError O002 or G003
-        where the operator does not take its operands.
+        ``dtype``: element type of the output, by default that of the first input; ``quant``: its quantization. Raises
+        ChipfitError O002 or G003 where the operator does not take its operands.
         """
-        return self.nodes(op, inputs, [name], dtype, **attributes)[0]
+        return self.nodes(op, inputs, [name], dtype, quant, **attributes)[0]
 
     def nodes(
         self,
@@ -86,13 +94,14 @@ class GraphBuilder:
         inputs: Sequence[Value | None],
         names: Sequence[str],
         dtype: DType | None = None,
+        quant: Quant | None = None,
         **attributes: Any,
     ) -> list[Value]:
         """The outputs of a new node, one for each name."""
         node = Node(REGISTRY[op](**attributes), list(inputs), [])
         kind = dtype or node.operands[0].dtype
         shapes = [tuple(shape) for shape in node.op.infer(node)]
-        node.outputs = [Value(name, TensorType(shape, kind)) for name, shape in zip(names, shapes, strict=True)]
+        node.outputs = [Value(name, TensorType(shape, kind, quant)) for name, shape in zip(names, shapes, strict=True)]
         Graph.verify_ports(node)
         if any(v.type.size == 0 for v in node.outputs):
             raise ChipfitError("O002", f"its output {[v.type.shape for v in node.outputs]} has no elements")
@@ -142,6 +151,21 @@ class GraphBuilder:
         ``kind``: what the source calls its operators. Raises ChipfitError O001 or O002 with all problems together.
         """
         raise_problems(self.problems, kind)
+        return self._finished(outputs)
+
+    def inside(self, name: str) -> GraphBuilder:
+        """A builder for a graph inside of this one, such as the body of a SCAN; both collect the same problems."""
+        inner = GraphBuilder(name)
+        inner.problems, inner._known = self.problems, len(self.problems)
+        return inner
+
+    def close(self, outputs: Sequence[tuple[str, Value]]) -> Graph:
+        """The graph inside another one. Raises ChipfitError O002 where something in it cannot be compiled."""
+        if len(self.problems) > self._known:
+            raise ChipfitError("O002", "something inside of it cannot be compiled")
+        return self._finished(outputs)
+
+    def _finished(self, outputs: Sequence[tuple[str, Value]]) -> Graph:
         graph = self._graph
         graph.outputs = [value for _, value in self._distinct(outputs)]
         _remove_unread(graph)

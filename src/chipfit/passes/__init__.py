@@ -12,8 +12,10 @@ from chipfit.passes.integer_io import integer_io
 from chipfit.passes.merge_depthwise import MERGE_DEPTHWISE
 from chipfit.passes.remove_dead import REMOVE_DEAD
 from chipfit.passes.remove_identity import REMOVE_IDENTITY
+from chipfit.passes.scans import SCAN_OUTPUTS, scan_bodies
 
 DEAD_CHANNELS = dead_channels()
+SCAN_BODIES = scan_bodies(lambda: PIPELINE)
 
 # small weights are taken before they become float32 constants; what is constant or does nothing goes next, so that
 # neighbours meet; dead readers go before channels are counted
@@ -26,6 +28,8 @@ PIPELINE = Pipeline(
         FOLD_REQUANTIZE,
         FOLD_ACTIVATION,
         MERGE_DEPTHWISE,
+        SCAN_OUTPUTS,
+        SCAN_BODIES,
         REMOVE_DEAD,
         DEAD_CHANNELS,
     )
@@ -42,6 +46,8 @@ __all__ = [
     "PIPELINE",
     "REMOVE_DEAD",
     "REMOVE_IDENTITY",
+    "SCAN_BODIES",
+    "SCAN_OUTPUTS",
     "dead_channels",
     "float_weights",
     "integer_io",

@@ -28,16 +28,6 @@ def ports_of(node: Node) -> list[tuple[Value, Role | None]]:
     return found
 
 
-def copy_graph(graph: Graph) -> Graph:
-    """Values and nodes are new; the elements of constants are shared, and never written."""
-    values = {v: Value(v.name, v.type, v.data) for v in graph.values()}
-    nodes = [
-        Node(n.op, [None if v is None else values[v] for v in n.inputs], [values[v] for v in n.outputs])
-        for n in graph.nodes
-    ]
-    return Graph(graph.name, [values[v] for v in graph.inputs], [values[v] for v in graph.outputs], nodes)
-
-
 def require_float(graph: Graph) -> None:
     """Raise ChipfitError Q004 unless the graph is one of floats without state."""
     if graph.variables:

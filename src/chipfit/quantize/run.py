@@ -22,7 +22,7 @@ from chipfit.quantize.equalize import equalize, pairs
 from chipfit.quantize.modes import MODES
 from chipfit.quantize.observers import Range
 from chipfit.quantize.parameters import Parameters, parameters
-from chipfit.quantize.prepare import copy_graph, judged, require_float, require_integer_form
+from chipfit.quantize.prepare import judged, require_float, require_integer_form
 from chipfit.quantize.recipe import Recipe
 from chipfit.quantize.small_weights import dequantized, require_layers, with_small_weights
 from chipfit.quantize.sources import Preprocessing, Progress, Samples, no_progress
@@ -81,9 +81,9 @@ def quantize_graph(
     report = QuantizeReport(0 if samples is None else len(samples))
     report.notes += _unmatched(graph, recipe)
     if samples is None or MODES[recipe.mode].activations is None:
-        result = _small_weights(copy_graph(graph), samples, recipe, report, progress)
+        result = _small_weights(graph.copy(), samples, recipe, report, progress)
     else:
-        result = _integers(copy_graph(graph), samples, recipe, report, progress)
+        result = _integers(graph.copy(), samples, recipe, report, progress)
     result.graph.verify()
     kept = None if samples is None else samples.preprocessing
     return Quantized(result.graph, recipe, kept, report, result.origin)
@@ -198,7 +198,7 @@ def _better_pool(
     """Go to the pool, then on in two ways; the one whose result is nearer to the float model's."""
     index = next(i for i, n in enumerate(sweep.integer.graph.nodes) if n.name == name)
     sweep.run(index)
-    variant = copy_graph(graph)
+    variant = graph.copy()
     next(n for n in variant.nodes if n.name == name).op = Mean(axes=(1, 2), keep_dims=True)
     other = sweep.fork(_integer(variant, ranges, recipe)[0])
     scores: list[float] = []

@@ -11,7 +11,7 @@ from chipfit.graph import Array, DType, Graph, Node, TensorType, Value
 from chipfit.ops.dequantize import Dequantize
 from chipfit.quantize.apply import Integer, own_bias, quantize_layer
 from chipfit.quantize.layers import LAYERS
-from chipfit.quantize.prepare import copy_graph, is_finite
+from chipfit.quantize.prepare import is_finite
 from chipfit.quantize.recipe import Recipe
 
 LEAST_FLOAT16 = 64
@@ -44,7 +44,7 @@ def with_small_weights(graph: Graph, recipe: Recipe) -> tuple[Integer, list[str]
 
     Layers hold them themselves; :func:`dequantized` says it as files do.
     """
-    result = copy_graph(graph)
+    result = graph.copy()
     origin = dict(zip(result.nodes, graph.nodes, strict=True))
     notes = _to_float16(result) if recipe.mode == "float16" else _to_int8(result, recipe)
     return Integer(result, origin), notes

@@ -8,6 +8,7 @@ from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Value
 from chipfit.importers.keras.activations import ACTIVATION_LAYERS, activate
 from chipfit.importers.keras.layer import Function, LayerImporter
+from chipfit.importers.keras.recurrent import RECURRENT
 from chipfit.importers.keras.shapes import SHAPES
 from chipfit.importers.keras.windows import WINDOWS
 
@@ -104,6 +105,7 @@ LAYERS: dict[str, Function] = {
     **WINDOWS,
     **SHAPES,
     **ACTIVATION_LAYERS,
+    **RECURRENT,
     "Dense": _dense,
     "BatchNormalization": _batch_normalization,
     "Rescaling": _rescaling,
@@ -117,12 +119,12 @@ LAYERS: dict[str, Function] = {
     "Concatenate": _concatenate,
 }
 
-_UNROLL = "recurrent layers are not imported from Keras; convert the model to .tflite with unroll=True, or use Conv1D"
+_CONV_LSTM = "use a TimeDistributed Conv2D and a GRU or LSTM behind it"
 _NORM = "use BatchNormalization, which becomes part of the layer before it"
 
 #: class -> the nearest thing the user can do
 ADVICE: dict[str, str] = {
-    **dict.fromkeys(("SimpleRNN", "GRU", "LSTM", "Bidirectional", "RNN", "ConvLSTM1D", "ConvLSTM2D"), _UNROLL),
+    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), _CONV_LSTM),
     **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose"), "use UpSampling2D and a Conv2D"),
     **dict.fromkeys(("Conv3D", "Conv3DTranspose", "MaxPooling3D", "AveragePooling3D"), "use two of the three axes"),
     **dict.fromkeys(("LayerNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization"), _NORM),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from chipfit.errors import ChipfitError
@@ -34,6 +35,15 @@ class ModelImporter:
         outputs = self.follow(function, inputs, "")
         names = [name for name, _ in _ports(function, "output")]
         return self.builder.finish(list(zip(names, outputs, strict=True)))
+
+    @contextmanager
+    def building(self, builder: GraphBuilder) -> Generator[None]:
+        """Nodes go into another graph meanwhile: one inside of this one."""
+        before, self.builder = self.builder, builder
+        try:
+            yield
+        finally:
+            self.builder = before
 
     # ------------------------------------------------------------------------------------------ models
 

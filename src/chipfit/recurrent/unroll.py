@@ -1,0 +1,128 @@
+"""Unrolling: a SCAN becomes the nodes of all its steps. Constants are shared between them; no output byte changes."""
+
+from __future__ import annotations
+
+from chipfit.graph import Graph, Node, TensorType, Value
+from chipfit.ops.pack import Pack
+from chipfit.ops.reshape import Reshape
+from chipfit.ops.scan import TIME, Scan
+from chipfit.ops.unpack import Unpack
+
+
+def unroll(graph: Graph) -> Graph:
+    """The graph without SCANs; the same graph if it has none. Values and nodes of the given one are left as they are.
+
+    A value of step 3 is named ``<name in the body>/3``; what a SCAN gives keeps its name.
+    """
+    if not any(isinstance(node.op, Scan) for node in graph.nodes):
+        return graph
+    result = graph.copy()
+    names = _Names(result)
+    nodes: list[Node] = []
+    for node in result.nodes:
+        nodes += _Unrolled(node, node.op, names).nodes if isinstance(node.op, Scan) else [node]
+    result.nodes = nodes
+    _let_go(result, names.replaced)
+    result.verify()
+    return result if not any(isinstance(n.op, Scan) for n in nodes) else unroll(result)
+
+
+class _Names:
+    """Names that are taken, and what became of values."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.taken = {v.name for v in graph.values()}
+        self.replaced: dict[Value, Value] = {}
+
+    def fresh(self, base: str) -> str:
+        name, n = base, 1
+        while name in self.taken:
+            name, n = f"{base}_{n}", n + 1
+        self.taken.add(name)
+        return name
+
+
+class _Unrolled:
+    """The nodes of one SCAN. ``constants``: those of its body under names that nothing else has."""
+
+    def __init__(self, node: Node, op: Scan, names: _Names) -> None:
+        self.node, self.op, self.names = node, op, names
+        self.nodes: list[Node] = []
+        self.constants: dict[Value, Value] = {}
+        self._run()
+
+    def _run(self) -> None:
+        sequences, states = self.op.taken(self.node)
+        ends, made = self.op.given(self.node)
+        steps = self.op.steps(self.node)
+        parts = [self._parts(x, steps) for x in sequences]
+        current = [self.names.replaced.get(v, v) for v in states]
+        emitted: list[list[Value]] = [[Value("", made[0].type)] * steps for _ in made]
+        for step in range(steps - 1, -1, -1) if self.op.backward else range(steps):
+            results = self._step(step, [*(p[step] for p in parts), *current])
+            current = results[: len(ends)]
+            for rows, index in zip(emitted, self.op.emitted, strict=True):
+                rows[step] = results[index]
+        for end, value in zip(ends, current, strict=True):
+            self._give(end, value)
+        for y, rows in zip(made, emitted, strict=True):
+            self._join(y, rows)
+
+    def _parts(self, x: Value, steps: int) -> list[Value]:
+        """The steps of a sequence."""
+        shape = (x.shape[0], *x.shape[TIME + 1 :])
+        names = [self.names.fresh(f"{x.name}/{i}") for i in range(steps)]
+        found = [Value(name, TensorType(shape, x.dtype, x.type.quant)) for name in names]
+        x = self.names.replaced.get(x, x)
+        self.nodes.append(Node(Reshape(shape), [x], found) if steps == 1 else Node(Unpack(TIME), [x], list(found)))
+        return found
+
+    def _step(self, step: int, given: list[Value]) -> list[Value]:
+        """The nodes of a step, and what the body's outputs are in it."""
+        body = self.op.body
+        values: dict[Value, Value] = dict(zip(body.inputs, given, strict=True))
+        for node in body.nodes:
+            inputs = [None if v is None else self._operand(v, values) for v in node.inputs]
+            for v in node.outputs:
+                values[v] = Value(self.names.fresh(f"{v.name}/{step}"), v.type)
+            self.nodes.append(Node(node.op, inputs, [values[v] for v in node.outputs]))
+        return [self._operand(v, values) for v in body.outputs]
+
+    def _operand(self, value: Value, values: dict[Value, Value]) -> Value:
+        if not value.is_const:
+            return values[value]
+        if value not in self.constants:
+            self.constants[value] = Value(self.names.fresh(value.name), value.type, value.data)
+        return self.constants[value]
+
+    def _give(self, end: Value, value: Value) -> None:
+        """A state at the end is the value of the last step."""
+        self.names.replaced[end] = value
+
+    def _join(self, y: Value, rows: list[Value]) -> None:
+        """The steps of what comes out, side by side."""
+        if len(rows) == 1:
+            self.nodes.append(Node(Reshape(y.shape), [rows[0]], [y]))
+        else:
+            self.nodes.append(Node(Pack(TIME), list(rows), [y]))
+
+
+def _let_go(graph: Graph, replaced: dict[Value, Value]) -> None:
+    """Let what read the states at the end read the values of the last step, which get their names.
+
+    A state that is no value of a step of its own, such as one that nothing changes, or one that is asked for twice, is
+    a copy.
+    """
+    made = {v for node in graph.nodes for v in node.outputs}
+    named: set[Value] = set()
+    for end, value in replaced.items():
+        read = any(end in node.operands for node in graph.nodes) or end in graph.outputs
+        if not read:
+            continue
+        if value not in made or value in named or value in graph.outputs:
+            index = next((i for i, n in enumerate(graph.nodes) if end in n.operands), len(graph.nodes))
+            graph.nodes.insert(index, Node(Reshape(end.shape), [value], [end]))
+            continue
+        graph.replace(end, value)
+        value.name = end.name
+        named.add(value)
