@@ -12,6 +12,7 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Graph, Node, Quant, Shape, TensorType, Value
 from chipfit.ops._base import Op, op_of, register
+from chipfit.ops._roles import OWN, Roles
 
 TIME = 1
 """The axis of a sequence that counts its steps; the first one, of batches, is 1."""
@@ -38,6 +39,7 @@ class Scan(Op):
     name: ClassVar[str] = "scan"
     inputs: ClassVar[tuple[str, ...]] = ("*xs",)
     outputs: ClassVar[tuple[str, ...]] = ("*ys",)
+    quant: ClassVar[Roles] = OWN
 
     body: Graph = dataclasses.field(default_factory=lambda: Graph("body"))
     sequences: int = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from chipfit.ops import op_of
 from chipfit.ops._roles import Weight
 from chipfit.ops.dequantize import Dequantize
 from chipfit.ops.quantize import Quantize
+from chipfit.ops.scan import Scan
 from chipfit.quantize.layers import LAYERS, Layer
 from chipfit.quantize.parameters import (
     Parameters,
@@ -67,6 +68,8 @@ class _Edit:
         inputs = [None if v is None else self._operand(node, v, width) for v in node.inputs]
         outputs = [self._value(v, width) for v in node.outputs]
         op = op_of(node)
+        if isinstance(op, Scan):
+            op = replace(op, body=self.found.bodies[node.name])
         first = outputs[0]
         new = Node(op if first.type.quant is None else op.quantized(first.q, first.dtype), inputs, outputs)
         if isinstance(node.op, LAYERS):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from chipfit.graph import Array, Node, Value
+from chipfit.graph import Array, Graph, Node, Value
 from chipfit.ops import op_of
 from chipfit.ops._pool import Pool
 from chipfit.ops._reduce import Reduce
@@ -19,6 +19,7 @@ from chipfit.ops.log_softmax import LogSoftmax
 from chipfit.ops.mul import Mul
 from chipfit.ops.pad import Pad
 from chipfit.ops.quantize import Quantize
+from chipfit.ops.scan import TIME, Scan
 from chipfit.ops.softmax import Softmax
 from chipfit.ops.sub import Sub
 from chipfit.quantize.layers import LAYERS, Layer, activated
@@ -44,6 +45,11 @@ def evaluate(node: Node, operands: Sequence[Array]) -> list[Array]:
     ``operands``: one array for each operand that is no constant, in order.
     """
     samples = len(operands[0])
+    if isinstance(node.op, Scan):
+        given = iter(operands)
+        full = [np.broadcast_to(v.array, (samples, *v.shape)) if v.is_const else next(given) for v in node.operands]
+        body = node.op.body
+        return node.op.scan(full, lambda inputs: run_body(body, inputs), TIME + 1)
     if op_of(node).is_view:
         return [operands[0].reshape(samples, *node.outputs[0].shape)]
     outputs = [np.empty((samples, *v.shape), v.dtype.numpy) for v in node.outputs]
@@ -53,6 +59,16 @@ def evaluate(node: Node, operands: Sequence[Array]) -> list[Array]:
         for y, result in zip(outputs, results, strict=True):
             y[part] = result
     return outputs
+
+
+def run_body(body: Graph, inputs: Sequence[Array]) -> list[Array]:
+    """The outputs of a graph inside of an operator, for samples."""
+    values = dict(zip(body.inputs, inputs, strict=True))
+    for node in body.nodes:
+        results = evaluate(node, [values[v] for v in node.operands if not v.is_const])
+        values.update(zip(node.outputs, results, strict=True))
+    samples = len(inputs[0])
+    return [np.broadcast_to(v.array, (samples, *v.shape)) if v.is_const else values[v] for v in body.outputs]
 
 
 def _chunk(node: Node, operands: list[Array]) -> list[Array]:

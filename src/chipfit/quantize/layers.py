@@ -9,13 +9,18 @@ import numpy as np
 
 from chipfit.graph import Array, Node
 from chipfit.ops._activation import activation_float
+from chipfit.ops._transpose_conv import transposed_sums, transposed_windows
 from chipfit.ops._window import windows
 from chipfit.ops.conv2d import Conv2D
 from chipfit.ops.depthwise_conv2d import DepthwiseConv2D
 from chipfit.ops.fully_connected import FullyConnected
+from chipfit.ops.transpose_conv import TransposeConv
 
-LAYERS = (Conv2D, DepthwiseConv2D, FullyConnected)
+LAYERS = (Conv2D, DepthwiseConv2D, FullyConnected, TransposeConv)
 """Operators with weights."""
+
+SMALL_LAYERS = (Conv2D, DepthwiseConv2D, FullyConnected)
+"""Those whose weights alone can be small, with float32 activations."""
 
 _SUM_ELEMENTS = 1 << 20
 """Elements of a result that are in work at a time."""
@@ -70,15 +75,21 @@ class Layer:
         op = self.node.op
         if isinstance(op, FullyConnected):
             return x.reshape(-1, w.shape[1]) @ w.T
-        assert isinstance(op, Conv2D | DepthwiseConv2D)
         _, oh, ow, _ = self.node["y"].shape
         y = np.empty((len(x), oh, ow, self.channels), np.float32)
         inside = max(1, oh * ow * max(self.channels, w.shape[1] * w.shape[2] * x.shape[3] // 4))
         step = max(1, _SUM_ELEMENTS // inside)
         for start in range(0, len(x), step):
             part = slice(start, start + step)
-            y[part] = self._depthwise(op, x[part], w) if self.depthwise else self._dense(op, x[part], w)
+            y[part] = self._image_sums(x[part], w)
         return y
+
+    def _image_sums(self, x: Array, w: Array) -> Array:
+        op = self.node.op
+        if isinstance(op, TransposeConv):
+            return transposed_sums(self.node, x, w)
+        assert isinstance(op, Conv2D | DepthwiseConv2D)
+        return self._depthwise(op, x, w) if self.depthwise else self._dense(op, x, w)
 
     def _dense(self, op: Conv2D | DepthwiseConv2D, x: Array, w: Array) -> Array:
         out, kh, kw, depth = w.shape
@@ -108,15 +119,12 @@ class Layer:
         """What some positions of the output are sums over: (groups, positions, columns), float32.
 
         ``x``: (samples, *rest of the input's shape). ``drawn``: indices of positions, in order, counted through all
-        samples. ``fill``: what padding consists of.
+        samples. ``fill``: what padding consists of; in a transposed convolution all that no input is put down on.
         """
         op = self.node.op
         if isinstance(op, FullyConnected):
             return x.reshape(-1, self.node["w"].shape[1])[drawn][None].astype(np.float32)
-        assert isinstance(op, Conv2D | DepthwiseConv2D)
-        kernel = self.node["w"].shape[1:3]
-        _, oh, ow, _ = self.node["y"].shape
-        parts = list(self._columns_at(op, x, kernel, drawn, oh * ow, ow, fill))
+        parts = list(self._columns_at(x, drawn, fill))
         picked = np.concatenate(parts)  # (positions, kh, kw, in)
         if self.depthwise:
             picked = np.repeat(picked, self.channels // picked.shape[3], axis=3)
@@ -125,23 +133,24 @@ class Layer:
         split = picked.reshape(*picked.shape[:3], self.groups, depth).transpose(3, 0, 1, 2, 4)
         return split.reshape(self.groups, len(picked), -1)
 
-    @staticmethod
-    def _columns_at(
-        op: Conv2D | DepthwiseConv2D,
-        x: Array,
-        kernel: tuple[int, ...],
-        drawn: Array,
-        area: int,
-        width: int,
-        fill: float,
-    ) -> Iterator[Array]:
+    def _columns_at(self, x: Array, drawn: Array, fill: float) -> Iterator[Array]:
         """Sample by sample, so that only one is padded at a time."""
+        _, height, width, _ = self.node["y"].shape
+        area = height * width
         of_sample = drawn // area
         for sample in np.unique(of_sample):
             place = drawn[of_sample == sample] % area
             image = x[sample : sample + 1].astype(np.float32)
-            view = windows(image, op.pad, (kernel[0], kernel[1]), op.stride, op.dilation, fill)
-            yield view[0, place // width, place % width]
+            yield self._windows(image, fill)[0, place // width, place % width]
+
+    def _windows(self, x: Array, fill: float) -> Array:
+        """What every output of a convolution is a sum over: (n, out_h, out_w, kh, kw, in)."""
+        op = self.node.op
+        if isinstance(op, TransposeConv):
+            return transposed_windows(self.node, x, fill)
+        assert isinstance(op, Conv2D | DepthwiseConv2D)
+        _, kh, kw, _ = self.node["w"].shape
+        return windows(x, op.pad, (kh, kw), op.stride, op.dilation, fill)
 
 
 def draw(total: int, count: int) -> Array:

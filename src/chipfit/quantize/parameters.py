@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from chipfit.graph import Array, DType, Graph, Node, Quant, Value
 from chipfit.ops._roles import Fixed, Shared
 from chipfit.ops.pad import Pad
+from chipfit.ops.scan import Scan
 from chipfit.quantize.observers import Range
 from chipfit.quantize.prepare import ports_of
 from chipfit.quantize.recipe import Granularity, Recipe
@@ -39,6 +40,8 @@ class Parameters:
     quants: dict[Form, Quant]
     rescaled: dict[tuple[Node, Value], Quant]
     notes: list[str]
+    bodies: dict[str, Graph] = field(default_factory=dict[str, Graph])
+    """The integer bodies of SCANs, by the name of the node."""
 
 
 class _Groups:
@@ -48,16 +51,24 @@ class _Groups:
     get the quantization of another form before their reader: ``(reader, operand, form)``.
     """
 
-    def __init__(self, graph: Graph, chosen: Widths) -> None:
+    def __init__(
+        self, graph: Graph, chosen: Widths, ties: Sequence[tuple[Value, Value]], prescribed: Mapping[Value, Quant]
+    ) -> None:
         self._parent: dict[Form, Form] = {}
         self.fixed: dict[Form, Quant] = {}
         """By representative."""
         self.forms: dict[Form, None] = dict.fromkeys((v, chosen.native[v]) for v in graph.inputs if v in chosen.native)
+        self.inputs = set(graph.inputs)
         self.copies: set[Form] = set()
         self.rescaled: list[tuple[Node, Value, Form]] = []
+        for value, quant in prescribed.items():
+            if value in chosen.native:
+                self.fixed[value, chosen.native[value]] = quant
         for node in graph.nodes:
             self._add(node, chosen.nodes[node])
         self.forms.update(dict.fromkeys(chosen.bridged(graph)))
+        for a, b in ties:
+            self._join((b, chosen.native[b]), (a, chosen.native[a]))
 
     def _add(self, node: Node, width: DType) -> None:
         ports = ports_of(node)
@@ -65,6 +76,8 @@ class _Groups:
         for value, role in ports:
             if isinstance(role, Fixed) and (prescribed := role.of(width)) is not None:
                 self.fixed[self.find((value, width))] = prescribed
+        if isinstance(node.op, Scan):
+            self._add_scan(node, node.op, width)
         shared = [v for v, role in ports if isinstance(role, Shared)]
         sources = [v for v in dict.fromkeys(shared) if v not in node.outputs]
         self.copies.update((v, width) for v in shared if v in node.outputs)
@@ -74,6 +87,14 @@ class _Groups:
                 self.rescaled.append((node, value, first))
             else:
                 self._join(first, (value, width))
+
+    def _add_scan(self, node: Node, op: Scan, width: DType) -> None:
+        """A state has one quantization at both ends; what is computed gets it before."""
+        for state, end in zip(op.taken(node)[1], op.given(node)[0], strict=True):
+            if state.is_const or state in self.inputs:
+                self._join((end, width), (state, width))
+            else:
+                self.rescaled.append((node, state, (end, width)))
 
     def find(self, form: Form) -> Form:
         while (parent := self._parent.setdefault(form, form)) != form:
@@ -97,14 +118,22 @@ class _Groups:
         return found
 
 
-def parameters(graph: Graph, ranges: Mapping[Value, Range], recipe: Recipe) -> Parameters:
+def parameters(
+    graph: Graph,
+    ranges: Mapping[Value, Range],
+    recipe: Recipe,
+    *,
+    ties: Sequence[tuple[Value, Value]] = (),
+    prescribed: Mapping[Value, Quant] | None = None,
+) -> Parameters:
     """The quantization of every activation and of every constant that stands where an activation could.
 
+    ``ties``: an input and a computed value that get the same. ``prescribed``: what is decided elsewhere.
     A tensor that an operator only copies has the range of its source. Where several tensors meet in such an operator,
     they share the union of their ranges; one whose quantization is prescribed is rescaled before.
     """
-    chosen = widths(graph, recipe)
-    groups, notes = _Groups(graph, chosen), list(chosen.notes)
+    chosen = widths(graph, recipe, ties)
+    groups, notes = _Groups(graph, chosen, ties, prescribed or {}), list(chosen.notes)
     united: dict[Form, Range] = {}
     for root, members in groups.sources().items():
         for value, _ in members:

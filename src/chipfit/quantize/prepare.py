@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from chipfit.errors import ChipfitError
 from chipfit.graph import DType, Graph, Node, Value
 from chipfit.ops import op_of
@@ -11,6 +13,7 @@ from chipfit.ops.dequantize import Dequantize
 from chipfit.ops.log_softmax import LogSoftmax
 from chipfit.ops.logistic import Logistic
 from chipfit.ops.quantize import Quantize
+from chipfit.ops.scan import Scan
 from chipfit.ops.softmax import Softmax
 from chipfit.quantize.layers import LAYERS
 
@@ -46,9 +49,17 @@ def require_integer_form(graph: Graph) -> None:
     """Raise ChipfitError Q004, with all the reasons, unless a float graph can become an integer graph."""
     if not any(role for n in graph.nodes for _, role in ports_of(n)):
         raise ChipfitError("Q004", "the model computes nothing in float32", "start from a float32 model")
-    reasons = [reason for node in graph.nodes if (reason := _why_not(node)) is not None]
+    reasons = [reason for node in all_nodes(graph) if (reason := _why_not(node)) is not None]
     if reasons:
         raise ChipfitError("Q004", f"the model cannot become int8: {'; '.join(reasons)}")
+
+
+def all_nodes(graph: Graph) -> Iterator[Node]:
+    """The nodes of a graph and of the bodies inside of it."""
+    for node in graph.nodes:
+        yield node
+        if isinstance(node.op, Scan):
+            yield from all_nodes(node.op.body)
 
 
 def _why_not(node: Node) -> str | None:
@@ -93,6 +104,6 @@ def before_layers(graph: Graph) -> set[Value]:
     """The tensors from which a layer with weights is still to be computed."""
     found: set[Value] = set()
     for node in reversed(graph.nodes):
-        if isinstance(node.op, LAYERS) or not found.isdisjoint(node.outputs):
+        if isinstance(node.op, (*LAYERS, Scan)) or not found.isdisjoint(node.outputs):
             found.update(node.operands)
     return found

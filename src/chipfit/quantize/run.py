@@ -6,7 +6,7 @@ Modes of integers do all of this; those of small weights begin with the edit.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -19,10 +19,11 @@ from chipfit.ops.mean import Mean
 from chipfit.quantize.apply import Integer, convert_edges, to_integer
 from chipfit.quantize.calibrate import calibrate
 from chipfit.quantize.equalize import equalize, pairs
+from chipfit.quantize.loops import Loop, find_loops
 from chipfit.quantize.modes import MODES
 from chipfit.quantize.observers import Range
 from chipfit.quantize.parameters import Parameters, parameters
-from chipfit.quantize.prepare import judged, require_float, require_integer_form
+from chipfit.quantize.prepare import all_nodes, judged, require_float, require_integer_form
 from chipfit.quantize.recipe import Recipe
 from chipfit.quantize.small_weights import dequantized, require_layers, with_small_weights
 from chipfit.quantize.sources import Preprocessing, Progress, Samples, no_progress
@@ -102,7 +103,7 @@ def require_samples(recipes: Iterable[Recipe], samples: Samples | None) -> None:
 
 
 def _unmatched(graph: Graph, recipe: Recipe) -> list[str]:
-    names = [v.name for v in graph.values() if not v.is_const]
+    names = [v.name for v in graph.inputs] + [v.name for node in all_nodes(graph) for v in node.outputs]
     idle = [rule.pattern for rule in recipe.rules if not any(fnmatchcase(n, rule.pattern) for n in names)]
     return [f"no tensor has a name like: {', '.join(idle)}"] if idle else []
 
@@ -133,8 +134,9 @@ def _integers(base: Graph, samples: Samples, recipe: Recipe, report: QuantizeRep
     require_integer_form(base)
     with report.stage("calibrate"):
         ranges = _ranges(base, samples, recipe, report, progress)
+        loops = find_loops(base, samples, recipe, progress)
     with report.stage("fit"):
-        result = _fit(base, ranges, samples, recipe, report, progress).integer
+        result = _fit(base, ranges, samples, recipe, report, progress, loops).integer
     convert_edges(result.graph, recipe)
     return result
 
@@ -152,10 +154,16 @@ def _ranges(
 
 
 def _fit(
-    graph: Graph, ranges: dict[str, Range], samples: Samples, recipe: Recipe, report: QuantizeReport, progress: Progress
+    graph: Graph,
+    ranges: dict[str, Range],
+    samples: Samples,
+    recipe: Recipe,
+    report: QuantizeReport,
+    progress: Progress,
+    loops: Sequence[Loop],
 ) -> Sweep:
     """The sweep through the better of the variants of the graph, at its end."""
-    integer, found = _integer(graph, ranges, recipe)
+    integer, found = _integer(graph, ranges, recipe, loops)
     report.notes += found.notes
     fitted = affordable(integer, samples)
     report.fitted = len(fitted)
@@ -165,15 +173,29 @@ def _fit(
         sweep.keep(judged(integer.graph))
         sweep.run()
     else:
-        sweep = _better_pool(graph, pool, ranges, recipe, sweep, report)
+        sweep = _better_pool(graph, pool, ranges, recipe, sweep, report, loops)
     report.sqnr = sweep.sqnr(judged(sweep.integer.graph))
-    report.layers = sweep.figures
+    report.layers = [*(figures for loop in loops for figures in loop.figures), *sweep.figures]
     return sweep
 
 
-def _integer(graph: Graph, ranges: dict[str, Range], recipe: Recipe) -> tuple[Integer, Parameters]:
+def _integer(
+    graph: Graph, ranges: dict[str, Range], recipe: Recipe, loops: Sequence[Loop]
+) -> tuple[Integer, Parameters]:
     named = {v: ranges[v.name] for v in graph.values() if v.name in ranges}
-    found = parameters(graph, named, recipe)
+    by_name = {v.name: v for v in graph.values()}
+    nodes = {node.name: node for node in graph.nodes}
+
+    def decided() -> Parameters:
+        given = {by_name[name]: quant for loop in loops for name, quant in loop.prescribed().items()}
+        return parameters(graph, named, recipe, prescribed=given)
+
+    found = decided()
+    if loops:
+        for loop in loops:
+            loop.settle(nodes[loop.node.name], found)
+        found = decided()
+    found.bodies.update((loop.node.name, loop.quantized(nodes[loop.node.name], found)) for loop in loops)
     return to_integer(graph, found, recipe), found
 
 
@@ -193,14 +215,20 @@ def _pooled(graph: Graph, recipe: Recipe) -> str | None:
 
 
 def _better_pool(
-    graph: Graph, name: str, ranges: dict[str, Range], recipe: Recipe, sweep: Sweep, report: QuantizeReport
+    graph: Graph,
+    name: str,
+    ranges: dict[str, Range],
+    recipe: Recipe,
+    sweep: Sweep,
+    report: QuantizeReport,
+    loops: Sequence[Loop],
 ) -> Sweep:
     """Go to the pool, then on in two ways; the one whose result is nearer to the float model's."""
     index = next(i for i, n in enumerate(sweep.integer.graph.nodes) if n.name == name)
     sweep.run(index)
     variant = graph.copy()
     next(n for n in variant.nodes if n.name == name).op = Mean(axes=(1, 2), keep_dims=True)
-    other = sweep.fork(_integer(variant, ranges, recipe)[0])
+    other = sweep.fork(_integer(variant, ranges, recipe, loops)[0])
     scores: list[float] = []
     for way in (sweep, other):
         target = judged(way.integer.graph)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Graph, Node, TensorType, Value
 from chipfit.ops.dequantize import Dequantize
+from chipfit.ops.scan import Scan
 from chipfit.quantize.apply import Integer, own_bias, quantize_layer
-from chipfit.quantize.layers import LAYERS
-from chipfit.quantize.prepare import is_finite
+from chipfit.quantize.layers import SMALL_LAYERS
+from chipfit.quantize.prepare import all_nodes, is_finite
 from chipfit.quantize.recipe import Recipe
 
 LEAST_FLOAT16 = 64
@@ -28,7 +30,7 @@ _MOST_LOST = 2.0**-9
 
 def require_layers(graph: Graph) -> None:
     """Raise ChipfitError Q004 unless the graph has layers with constant float32 weights, all finite."""
-    layers = [n for n in graph.nodes if _has_weights(n)]
+    layers = [n for n in all_nodes(graph) if _has_weights(n)]
     if not layers:
         raise ChipfitError(
             "Q004", "the model has no layers with constant float32 weights: nothing would become smaller"
@@ -47,6 +49,11 @@ def with_small_weights(graph: Graph, recipe: Recipe) -> tuple[Integer, list[str]
     result = graph.copy()
     origin = dict(zip(result.nodes, graph.nodes, strict=True))
     notes = _to_float16(result) if recipe.mode == "float16" else _to_int8(result, recipe)
+    for node in result.nodes:
+        if isinstance(node.op, Scan):
+            inner, more = with_small_weights(node.op.body, recipe)
+            node.op = replace(node.op, body=inner.graph)
+            notes += more
     return Integer(result, origin), notes
 
 
@@ -55,7 +62,9 @@ def dequantized(graph: Graph) -> None:
     made: dict[Value, Value] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
-        w = node.get("w") if isinstance(node.op, LAYERS) else None
+        if isinstance(node.op, Scan):
+            dequantized(node.op.body)
+        w = node.get("w") if isinstance(node.op, SMALL_LAYERS) else None
         if w is not None and w.is_const and w.dtype is not DType.FLOAT32:
             if w not in made:
                 made[w] = Value(graph.unique_name(f"{w.name}/float32"), TensorType(w.shape, DType.FLOAT32))
@@ -66,7 +75,7 @@ def dequantized(graph: Graph) -> None:
 
 
 def _has_weights(node: Node) -> bool:
-    return isinstance(node.op, LAYERS) and node["w"].is_const and node["w"].dtype is DType.FLOAT32
+    return isinstance(node.op, SMALL_LAYERS) and node["w"].is_const and node["w"].dtype is DType.FLOAT32
 
 
 def _to_float16(graph: Graph) -> list[str]:

@@ -7,6 +7,7 @@ producer writes it, and one QUANTIZE, shared by all readers, makes the other for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chipfit.graph import DType, Graph, Node, Value
@@ -39,8 +40,8 @@ class Widths:
         return [(v, width) for v, width in dict.fromkeys(needed) if self.native.get(v, width) is not width]
 
 
-def widths(graph: Graph, recipe: Recipe) -> Widths:
-    """The widths that a recipe of integers asks for."""
+def widths(graph: Graph, recipe: Recipe, ties: Sequence[tuple[Value, Value]] = ()) -> Widths:
+    """The widths that a recipe of integers asks for. ``ties``: an input and a computed value of the same width."""
     found = Widths()
     for value in graph.inputs:
         if value.dtype.is_float:
@@ -55,6 +56,9 @@ def widths(graph: Graph, recipe: Recipe) -> Widths:
         found.native.update((v, found.nodes[node]) for v in node.outputs if v.dtype.is_float)
     if narrow:
         found.notes.append(f"these stay in int8, since they have no int16 form: {', '.join(narrow)}")
+    for given, computed in ties:
+        if given in found.native:
+            found.native[given] = found.native[computed]
     for value in graph.outputs:
         own = found.native.get(value, value.dtype)
         any_form = recipe.output == "float32" or value not in found.native

@@ -43,7 +43,7 @@ class _Names:
 
 
 class _Unrolled:
-    """The nodes of one SCAN. ``constants``: those of its body under names that nothing else has."""
+    """The nodes of one SCAN. ``constants``: those of its body, and what is computed of them alone, once for all steps."""
 
     def __init__(self, node: Node, op: Scan, names: _Names) -> None:
         self.node, self.op, self.names = node, op, names
@@ -82,14 +82,25 @@ class _Unrolled:
         body = self.op.body
         values: dict[Value, Value] = dict(zip(body.inputs, given, strict=True))
         for node in body.nodes:
+            if node.outputs[0] in self.constants:
+                continue
             inputs = [None if v is None else self._operand(v, values) for v in node.inputs]
+            if all(v.is_const or v in self.constants for v in node.operands):
+                self._once(node, inputs)
+                continue
             for v in node.outputs:
                 values[v] = Value(self.names.fresh(f"{v.name}/{step}"), v.type)
             self.nodes.append(Node(node.op, inputs, [values[v] for v in node.outputs]))
         return [self._operand(v, values) for v in body.outputs]
 
+    def _once(self, node: Node, inputs: list[Value | None]) -> None:
+        """What does not depend on the step."""
+        for v in node.outputs:
+            self.constants[v] = Value(self.names.fresh(v.name), v.type)
+        self.nodes.append(Node(node.op, inputs, [self.constants[v] for v in node.outputs]))
+
     def _operand(self, value: Value, values: dict[Value, Value]) -> Value:
-        if not value.is_const:
+        if not value.is_const and value not in self.constants:
             return values[value]
         if value not in self.constants:
             self.constants[value] = Value(self.names.fresh(value.name), value.type, value.data)

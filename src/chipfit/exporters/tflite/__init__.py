@@ -8,6 +8,7 @@ from chipfit.errors import ChipfitError
 from chipfit.exporters.tflite.emit import EMITTERS
 from chipfit.exporters.tflite.writer import ModelWriter
 from chipfit.graph import Graph
+from chipfit.recurrent import unroll
 
 __all__ = ["to_tflite"]
 
@@ -21,11 +22,12 @@ def to_tflite(graph: Graph, metadata: Mapping[str, bytes] | None = None, signatu
     Tensor names, types and quantization are kept; the signature gives inputs and outputs these names. Operators state
     the least version that has what they need. Explicit padding becomes SAME or VALID where it is one of them, else a
     PAD operator of its own. Variables become VAR_HANDLE, READ_VARIABLE and ASSIGN_VARIABLE, set by a CALL_ONCE
-    subgraph; those of recurrent layers are variable tensors.
+    subgraph; those of recurrent layers are variable tensors. SCANs are unrolled.
 
     ``metadata``: bytes by name that the file keeps besides; ``signature``: its key, None: the usual one. Raises
     ChipfitError O002 where TensorFlow Lite has no form for an operator.
     """
+    graph = unroll(graph)
     for node in graph.nodes:
         if node.op.name not in EMITTERS:
             raise ChipfitError(

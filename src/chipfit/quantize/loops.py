@@ -1,0 +1,172 @@
+"""SCANs: the body is quantized as a graph of its own, on the steps and states that really occur in sequences.
+
+What a body is calibrated with is not only the zeros that a sequence begins with: the float network runs whole
+sequences, and every step with the state before it is a sample. Then the integer body runs the same sequences, and the
+states that it comes to are samples too, until the ranges no longer grow. A state has one scale, before a step and
+after it, so that it goes round without being rescaled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chipfit.graph import Array, DType, Graph, Node, Quant, Value
+from chipfit.ops.scan import TIME, Scan
+from chipfit.quantize.apply import Integer, to_integer
+from chipfit.quantize.batch import run_body
+from chipfit.quantize.calibrate import batches, calibrate, trace
+from chipfit.quantize.observers import Range
+from chipfit.quantize.parameters import Parameters, dequantize_array, parameters, quantize_array
+from chipfit.quantize.recipe import Edge, Recipe
+from chipfit.quantize.sources import Progress, Samples
+from chipfit.quantize.sweep import LayerFigures, Sweep, affordable
+from chipfit.quantize.widths import widths
+
+_MOST_STEPS = 4096
+"""Samples of a body: steps of all sequences, evenly chosen where there are more."""
+
+_SETTLED = 1.01
+"""Ranges have settled when the states of the integer body make none of them wider than by this."""
+
+_ROUNDS = 4
+"""At most."""
+
+
+@dataclass
+class _Steps:
+    """What a body was called with: for each of its inputs an array (steps of all sequences, *shape), float32."""
+
+    arrays: list[Array]
+
+    def samples(self) -> Samples:
+        chosen = np.unique(np.linspace(0, len(self.arrays[0]) - 1, _MOST_STEPS).astype(int))
+        return Samples(tuple(a[chosen] for a in self.arrays), (None,) * len(self.arrays))
+
+
+class Loop:
+    """One SCAN of the float graph on its way to integers.
+
+    ``operands``: its inputs in the float network, samples first. ``width``: that of what goes in and comes out.
+    ``body``: of integers, once it is made; ``rounds``: how often its ranges were looked at anew.
+    """
+
+    def __init__(
+        self, node: Node, op: Scan, operands: Sequence[Array], recipe: Recipe, width: DType, progress: Progress
+    ) -> None:
+        edge: Edge = "int16" if width is DType.INT16 else "int8"
+        self.node, self.op, self.operands, self.progress = node, op, list(operands), progress
+        self.recipe = dataclasses.replace(recipe, input=edge, output=edge)
+        self.ties = list(zip(op.body.inputs[op.sequences :], op.body.outputs[: op.state_count], strict=True))
+        self.floats = self.reached = _steps_of(op, op.body, self.operands)
+        self.ranges = self._calibrated(self.floats)
+        self.rounds = 0
+        self.figures: list[LayerFigures] = []
+        self.body: Graph | None = None
+
+    def _calibrated(self, steps: _Steps) -> dict[Value, Range]:
+        return calibrate(self.op.body, steps.samples(), self.recipe, progress=self.progress).ranges
+
+    def _parameters(self, given: Mapping[Value, Quant]) -> Parameters:
+        return parameters(self.op.body, self.ranges, self.recipe, ties=self.ties, prescribed=given)
+
+    def prescribed(self) -> dict[str, Quant]:
+        """What the body says of the quantization of the SCAN's outputs, by their names."""
+        found = self._parameters({})
+        width = found.widths.native
+        outputs = self.op.body.outputs
+        ends, made = self.op.given(self.node)
+        pairs = [*zip(ends, outputs, strict=False), *zip(made, [outputs[i] for i in self.op.emitted], strict=True)]
+        return {outer.name: found.quants[inner, width[inner]] for outer, inner in pairs if inner in width}
+
+    def settle(self, node: Node, found: Parameters) -> None:
+        """Widen the ranges until they hold what the integer body comes to; once.
+
+        ``node``: the SCAN in the graph that ``found`` is about, which says how its sequences are quantized.
+        """
+        if self.rounds:
+            return
+        given = self._given(node, found)
+        for self.rounds in range(1, _ROUNDS + 1):
+            self.reached = self._reached(self._fitted(given))
+            if not self._grow(self._calibrated(self.reached)):
+                break
+
+    def quantized(self, node: Node, found: Parameters) -> Graph:
+        """The integer body, whose layers are fitted where the integer network really is; made once."""
+        if self.body is None:
+            self.body = self._fitted(self._given(node, found)).graph
+        return self.body
+
+    def _given(self, node: Node, found: Parameters) -> dict[Value, Quant]:
+        width = found.widths.nodes[node]
+        taken = zip(self.op.body.inputs, self.op.taken(node)[0], strict=False)
+        return {inner: found.quants[x, width] for inner, x in taken if x.dtype.is_float}
+
+    def _fitted(self, given: Mapping[Value, Quant]) -> Integer:
+        integer = to_integer(self.op.body, self._parameters(given), self.recipe)
+        samples = affordable(integer, self.floats.samples())
+        sweep = Sweep(integer, samples, self.recipe, self.progress)
+        for value, x in zip(integer.graph.inputs, self.reached.samples().arrays, strict=True):
+            if value.type.quant is not None:
+                sweep.integers[value.name] = quantize_array(x[: len(samples)], value.q, value.dtype)
+        sweep.run()
+        self.figures = sweep.figures
+        return integer
+
+    def _reached(self, integer: Integer) -> _Steps:
+        """The steps and states that the integer body comes to, as real numbers."""
+        stored = [
+            x if v.type.quant is None else quantize_array(x, v.q, v.dtype)
+            for x, v in zip(self.operands, integer.graph.inputs, strict=True)
+        ]
+        steps = _steps_of(self.op, integer.graph, stored)
+        pairs = zip(steps.arrays, integer.graph.inputs, strict=True)
+        return _Steps([x if v.type.quant is None else dequantize_array(x, v.q) for x, v in pairs])
+
+    def _grow(self, seen: Mapping[Value, Range]) -> bool:
+        """Unite the ranges with others; whether that made any wider."""
+        wider = False
+        for value, new in seen.items():
+            old = self.ranges[value]
+            both = old.union(new)
+            wider |= both.high - both.low > _SETTLED * (old.high - old.low)
+            self.ranges[value] = both
+        return wider
+
+
+def _steps_of(op: Scan, body: Graph, operands: Sequence[Array]) -> _Steps:
+    """Run a body over sequences and keep what it is called with."""
+    called: list[list[Array]] = []
+
+    def run(inputs: list[Array]) -> list[Array]:
+        called.append(inputs)
+        return run_body(body, inputs)
+
+    op.scan(operands, run, TIME + 1)
+    return _Steps([np.concatenate(column) for column in zip(*called, strict=True)])
+
+
+def find_loops(graph: Graph, samples: Samples, recipe: Recipe, progress: Progress) -> list[Loop]:
+    """The SCANs of a float graph, with what they are called with for these samples."""
+    nodes = [n for n in graph.nodes if isinstance(n.op, Scan)]
+    chosen = widths(graph, recipe).nodes if nodes else {}
+    wanted = {v for n in nodes for v in n.operands if not v.is_const}
+    seen: dict[Value, list[Array]] = {v: [] for v in wanted}
+    for batch in batches(graph, samples) if nodes else ():
+        for value, x in trace(graph, batch):
+            if value in seen:
+                seen[value].append(x)
+    found: list[Loop] = []
+    for node in nodes:
+        op = node.op
+        assert isinstance(op, Scan)
+        operands = [
+            np.broadcast_to(v.array, (len(samples), *v.shape)) if v.is_const else np.concatenate(seen[v])
+            for v in node.operands
+        ]
+        found.append(Loop(node, op, operands, recipe, chosen[node], progress))
+    return found
