@@ -42,6 +42,8 @@ from chipfit.quantize.measure import agreement, signal_to_noise
 from chipfit.quantize.mixed import Budget, Mixed, quantize_within
 from chipfit.quantize.parameters import quantize_array
 from chipfit.quantize.prepare import judged_part
+from chipfit.quantize.states import refuse_zero_states, step_model
+from chipfit.recurrent import Form, StateMode
 from chipfit.report.data import TensorInfo, envelope
 
 METADATA = "chipfit.quantize"
@@ -135,6 +137,12 @@ class QuantizedModel:
     preprocessing: Preprocessing | None
     source: bytes | None = None
     """The file of the float model: what it says besides the network is written back."""
+
+    def recurrent(
+        self, form: Form = "loop", state: StateMode | None = None, steps: int | None = None
+    ) -> QuantizedModel:
+        """With its recurrent layers in another form: see :meth:`chipfit.Model.recurrent`."""
+        return replace(self, model=self.model.recurrent(form, state, steps))
 
     def tflite(self) -> bytes:
         """The model as a ``.tflite`` file, which also keeps how it was made and how pictures become inputs."""
@@ -246,6 +254,7 @@ def quantize_model(
     min_sqnr: float | None = None,
     max_drop: float | None = None,
     max_int16: int | None = None,
+    states: Mapping[str, str] | None = None,
     progress: Progress = no_progress,
 ) -> QuantizedModel:
     """A smaller model for a float model, and how near it is.
@@ -259,6 +268,8 @@ def quantize_model(
     ``explain``: measure what each tensor and layer costs, and give advice.
     ``min_sqnr`` (dB), ``max_drop`` (percentage points of agreement with the float model): as few tensors as that takes
     become int16, ``max_int16`` at most; whether it is met is measured on a quarter of the calibration samples.
+    ``states``: inputs by name that take what an output gave in the call before: then samples are sequences (samples,
+    steps, ...), from which the states come that really occur; so are those of a model with variables.
     Raises ChipfitError Q001 (no samples), Q002 (samples that cannot be used, or that make the model infinite), Q003
     (recipe), Q004 (a model that cannot be quantized so), F001..F005 (file), I001, I003, I004 (arrays).
     """
@@ -272,6 +283,7 @@ def quantize_model(
             contributions=contributions,
             explain=explain,
             budget=Budget.of(min_sqnr, max_drop, max_int16),
+            states=states,
             progress=progress,
         )
     )
@@ -286,6 +298,7 @@ def quantize_variants(
     contributions: bool = False,
     explain: bool = False,
     budget: Budget | None = None,
+    states: Mapping[str, str] | None = None,
     progress: Progress = no_progress,
 ) -> Iterator[QuantizedModel]:
     """:func:`quantize_model` for one recipe after the other; the float model runs only once.
@@ -294,13 +307,19 @@ def quantize_variants(
     """
     parsed = [parse_recipe(r) if isinstance(r, str) else r for r in recipes]
     loaded = model if isinstance(model, Model) else load(model)
-    if samples is not None and not isinstance(samples, Samples):
+    called = step_model(loaded.graph, states)
+    if called is not None and samples is not None:
+        samples, steps = called.samples(samples)
+        loaded = Model(called.loop(steps), source=loaded.source)
+    elif samples is not None and not isinstance(samples, Samples):
         samples = samples_of(samples, loaded.graph.inputs)
     if budget is not None and not any(recipe.mode == "int8" for recipe in parsed):
         raise ChipfitError("U001", "a budget widens tensors of int8, and no recipe begins with it")
     if samples is None and (contributions or explain):
         raise ChipfitError("Q001", "what a step is worth is measured on samples", "about 100 typical ones are enough")
     require_samples(parsed, samples)
+    if samples is not None:
+        refuse_zero_states(loaded.graph, samples)
     used = None if samples is None else samples.first(calibrated)
     judge = None if samples is None else _Judge(loaded.graph, samples.rest(calibrated) or samples, progress)
     for recipe in parsed:
@@ -309,11 +328,12 @@ def quantize_variants(
             figures = _quantized(loaded, used, partial, judge, progress)[2]
             rows += [] if figures is None else [figures]
         made, seconds, result, mixed = _quantized(loaded, used, recipe, judge, progress, budget)
+        graph = made.graph if called is None else called.back(made.graph, made.recipe)
         report = QuantizationReport(
             model=loaded.name,
             recipe=str(made.recipe),
-            inputs=tuple(TensorInfo.of(v) for v in made.graph.inputs),
-            outputs=tuple(TensorInfo.of(v) for v in made.graph.outputs),
+            inputs=tuple(TensorInfo.of(v) for v in graph.inputs),
+            outputs=tuple(TensorInfo.of(v) for v in graph.outputs),
             calibrated=0 if used is None else len(used),
             tested=0 if judge is None else len(judge.samples),
             how=_how(made.graph, samples, calibrated),
@@ -325,7 +345,7 @@ def quantize_variants(
             diagnosis=diagnose(made, used, progress) if explain and used is not None else None,
             mixed=mixed,
         )
-        yield QuantizedModel(Model(made.graph), report, made.preprocessing, loaded.source)
+        yield QuantizedModel(Model(graph), report, made.preprocessing, loaded.source)
 
 
 def _partial_recipes(recipe: Recipe) -> list[Recipe]:

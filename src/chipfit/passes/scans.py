@@ -5,48 +5,72 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
+
 from chipfit.graph import Graph, Node, Value
 from chipfit.graph.rewrite import Changed, Pass, PassReport, Pipeline, Uses, pass_of_rules
+from chipfit.ops import op_of
+from chipfit.ops._move import Move
+from chipfit.ops.gather import Gather
 from chipfit.ops.reshape import Reshape
-from chipfit.ops.scan import TIME, Scan
+from chipfit.ops.scan import Scan
 from chipfit.ops.slice import Slice
 from chipfit.ops.strided_slice import StridedSlice
+from chipfit.ops.transpose import Transpose
+from chipfit.recurrent import unroll
 
 
-def _picked(node: Node) -> tuple[Value, int] | None:
-    """The sequence and the step of it that a node picks; None: it is no such node."""
-    op = node.op
-    if isinstance(op, Slice):
-        x, begin, size = node["x"], op.begin, op.size
-    elif isinstance(op, StridedSlice):
-        x, begin, size = node["x"], op.begin, tuple(len(r) for r in op.ranges())
-    else:
+def _sequence(node: Node, uses: Uses) -> tuple[Value, Node] | None:
+    """The sequence of a SCAN that a node picks from, and the SCAN; None: it is no such node."""
+    if not isinstance(node.op, (Gather, Slice, StridedSlice)) or any(not v.is_const for v in node.operands[1:]):
         return None
-    if (
-        len(x.shape) <= TIME
-        or size[TIME] != 1
-        or any(n != s for i, (n, s) in enumerate(zip(size, x.shape, strict=True)) if i != TIME)
-    ):
+    x = node["x"]
+    while (before := uses.producer(x)) is not None and _keeps_order(before):
+        x = before["x"]
+    if before is None or not isinstance(before.op, Scan) or x not in before.op.given(before)[1]:
         return None
-    return x, begin[TIME]
+    return x, before
+
+
+def _keeps_order(node: Node) -> bool:
+    """Whether a node leaves the elements in the order that they have in memory."""
+    if not isinstance(node.op, Transpose):
+        return op_of(node).is_view
+    long = [axis for axis in node.op.perm if node["x"].shape[axis] != 1]
+    return long == sorted(long)
 
 
 def take_end(graph: Graph, node: Node, uses: Uses) -> Changed | None:
-    """The last step of a sequence of states is the state at the end."""
-    picked = _picked(node)
-    scan = uses.producer(picked[0]) if picked else None
-    if picked is None or scan is None or not isinstance(scan.op, Scan):
+    """The last step of a sequence of states is the state at the end, in whatever shape the sequence is picked from."""
+    found = _sequence(node, uses)
+    if found is None or not isinstance(found[1].op, Scan) or not isinstance(node.op, Move):
         return None
-    op, (sequence, step) = scan.op, picked
-    index = (
-        op.emitted[scan.outputs.index(sequence) - op.state_count] if sequence in op.given(scan)[1] else len(op.emitted)
-    )
-    last = 0 if op.backward else op.steps(scan) - 1
-    if sequence not in op.given(scan)[1] or index >= op.state_count or step != last:
+    x, (sequence, scan), op = node["x"], found, found[1].op
+    index = op.emitted[op.given(scan)[1].index(sequence)]
+    if index >= op.state_count:
         return None
-    node.op = Reshape(node.outputs[0].shape)
-    uses.set_inputs(node, [scan.outputs[index]])
+    end, y = scan.outputs[index], node.outputs[0]
+    numbers = np.arange(x.type.size).reshape(x.shape)
+    picked = node.op.move(node, numbers, *(v.array for v in node.operands[1:]))
+    first = 0 if op.backward else (op.steps(scan) - 1) * end.type.size
+    if (end.dtype, end.type.quant) != (y.dtype, y.type.quant):
+        return None
+    if not np.array_equal(np.ravel(picked), np.arange(first, first + end.type.size)):
+        return None
+    node.op = Reshape(y.shape)
+    uses.set_inputs(node, [end])
+    _remove_views(x, uses)
     return Changed(f"'{node.name}' is the state at the end")
+
+
+def _remove_views(x: Value, uses: Uses) -> None:
+    """Remove what nothing reads any more, from x up to the SCAN, which then need not make the sequence."""
+    while not uses.readers(x) and x not in uses.outputs:
+        before = uses.producer(x)
+        if before is None or isinstance(before.op, Scan):
+            return
+        uses.remove(before)
+        x = before["x"]
 
 
 def drop_sequence(graph: Graph, node: Node, uses: Uses) -> Changed | None:
@@ -83,3 +107,16 @@ def scan_bodies(pipeline: Callable[[], Pipeline]) -> Pass:
         return report
 
     return Pass("scan_bodies", "The graphs inside of SCANs are rewritten, too.", run)
+
+
+def _inline(graph: Graph) -> PassReport:
+    report = PassReport("scan_inline")
+    once = [n for n in graph.nodes if isinstance(n.op, Scan) and n.op.steps(n) == 1]
+    if once:
+        result = unroll(graph, most_steps=1)
+        graph.inputs, graph.outputs, graph.nodes = result.inputs, result.outputs, result.nodes
+        report.changes += [f"'{n.name}' runs once" for n in once]
+    return report
+
+
+SCAN_INLINE = Pass("scan_inline", "A SCAN of one step is the nodes of its body.", _inline)

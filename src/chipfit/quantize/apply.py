@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -176,15 +177,18 @@ def set_bias(node: Node, b: Array) -> None:
     value.data = quantize_bias(b, scales, dtype)
 
 
-def convert_edges(graph: Graph, recipe: Recipe) -> None:
-    """Give inputs and outputs the element types that the recipe asks for, by operators at the edges, in place."""
+def convert_edges(graph: Graph, recipe: Recipe, keep: Collection[Value] = ()) -> None:
+    """Give inputs and outputs the element types that the recipe asks for, by operators at the edges, in place.
+
+    ``keep``: those that stay as they are.
+    """
     for i, value in enumerate(graph.inputs):
-        if recipe.input in ("uint8", "float32") and value.type.quant is not None:
+        if recipe.input in ("uint8", "float32") and value.type.quant is not None and value not in keep:
             outer = _outer(graph, value, recipe.input)
             graph.inputs[i] = outer
             graph.nodes.insert(0, Node(Quantize(), [outer], [value]))
     for i, value in enumerate(graph.outputs):
-        if recipe.output in ("uint8", "float32") and value.type.quant is not None:
+        if recipe.output in ("uint8", "float32") and value.type.quant is not None and value not in keep:
             outer = _outer(graph, value, recipe.output)
             op = Dequantize() if outer.dtype.is_float else Quantize()
             graph.nodes.append(Node(op, [value], [outer]))

@@ -63,6 +63,7 @@ class Loop:
         self.ties = list(zip(op.body.inputs[op.sequences :], op.body.outputs[: op.state_count], strict=True))
         self.floats = self.reached = _steps_of(op, op.body, self.operands)
         self.ranges = self._calibrated(self.floats)
+        self.inner = find_loops(op.body, self.floats.samples(), self.recipe, progress)
         self.rounds = 0
         self.figures: list[LayerFigures] = []
         self.body: Graph | None = None
@@ -70,12 +71,9 @@ class Loop:
     def _calibrated(self, steps: _Steps) -> dict[Value, Range]:
         return calibrate(self.op.body, steps.samples(), self.recipe, progress=self.progress).ranges
 
-    def _parameters(self, given: Mapping[Value, Quant]) -> Parameters:
-        return parameters(self.op.body, self.ranges, self.recipe, ties=self.ties, prescribed=given)
-
     def prescribed(self) -> dict[str, Quant]:
         """What the body says of the quantization of the SCAN's outputs, by their names."""
-        found = self._parameters({})
+        found = _parameters(self.op.body, self.ranges, self.recipe, self.inner, self.ties, {})
         width = found.widths.native
         outputs = self.op.body.outputs
         ends, made = self.op.given(self.node)
@@ -107,7 +105,7 @@ class Loop:
         return {inner: found.quants[x, width] for inner, x in taken if x.dtype.is_float}
 
     def _fitted(self, given: Mapping[Value, Quant]) -> Integer:
-        integer = to_integer(self.op.body, self._parameters(given), self.recipe)
+        integer, _ = integer_graph(self.op.body, self.ranges, self.recipe, self.inner, self.ties, given)
         samples = affordable(integer, self.floats.samples())
         sweep = Sweep(integer, samples, self.recipe, self.progress)
         for value, x in zip(integer.graph.inputs, self.reached.samples().arrays, strict=True):
@@ -136,6 +134,42 @@ class Loop:
             wider |= both.high - both.low > _SETTLED * (old.high - old.low)
             self.ranges[value] = both
         return wider
+
+
+def integer_graph(
+    graph: Graph,
+    ranges: Mapping[Value, Range],
+    recipe: Recipe,
+    loops: Sequence[Loop],
+    ties: Sequence[tuple[Value, Value]] = (),
+    given: Mapping[Value, Quant] | None = None,
+) -> tuple[Integer, Parameters]:
+    """A float graph in integers, the bodies of its SCANs first. ``loops``: found in this graph, or one it is a copy of.
+
+    ``ties`` and ``given``: see :func:`chipfit.quantize.parameters.parameters`.
+    """
+    found = _parameters(graph, ranges, recipe, loops, ties, given or {})
+    nodes = {node.name: node for node in graph.nodes}
+    for loop in loops:
+        loop.settle(nodes[loop.node.name], found)
+    if loops:
+        found = _parameters(graph, ranges, recipe, loops, ties, given or {})
+    found.bodies.update((loop.node.name, loop.quantized(nodes[loop.node.name], found)) for loop in loops)
+    return to_integer(graph, found, recipe), found
+
+
+def _parameters(
+    graph: Graph,
+    ranges: Mapping[Value, Range],
+    recipe: Recipe,
+    loops: Sequence[Loop],
+    ties: Sequence[tuple[Value, Value]],
+    given: Mapping[Value, Quant],
+) -> Parameters:
+    """What the SCANs' bodies say of their outputs holds."""
+    by_name = {v.name: v for node in graph.nodes for v in node.outputs}
+    decided = {by_name[name]: quant for loop in loops for name, quant in loop.prescribed().items()}
+    return parameters(graph, ranges, recipe, ties=ties, prescribed={**decided, **given})
 
 
 def _steps_of(op: Scan, body: Graph, operands: Sequence[Array]) -> _Steps:

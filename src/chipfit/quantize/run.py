@@ -16,13 +16,14 @@ from chipfit.graph import Graph, Node
 from chipfit.graph.rewrite import Uses
 from chipfit.ops.average_pool2d import AveragePool2D
 from chipfit.ops.mean import Mean
-from chipfit.quantize.apply import Integer, convert_edges, to_integer
+from chipfit.quantize.apply import Integer, convert_edges
 from chipfit.quantize.calibrate import calibrate
 from chipfit.quantize.equalize import equalize, pairs
-from chipfit.quantize.loops import Loop, find_loops
+from chipfit.quantize.fold_inputs import fold_inputs
+from chipfit.quantize.loops import Loop, find_loops, integer_graph
 from chipfit.quantize.modes import MODES
 from chipfit.quantize.observers import Range
-from chipfit.quantize.parameters import Parameters, parameters
+from chipfit.quantize.parameters import Parameters
 from chipfit.quantize.prepare import all_nodes, judged, require_float, require_integer_form
 from chipfit.quantize.recipe import Recipe
 from chipfit.quantize.small_weights import dequantized, require_layers, with_small_weights
@@ -132,6 +133,7 @@ def _small_weights(
 
 def _integers(base: Graph, samples: Samples, recipe: Recipe, report: QuantizeReport, progress: Progress) -> Integer:
     require_integer_form(base)
+    report.notes += fold_inputs(base)
     with report.stage("calibrate"):
         ranges = _ranges(base, samples, recipe, report, progress)
         loops = find_loops(base, samples, recipe, progress)
@@ -183,20 +185,7 @@ def _integer(
     graph: Graph, ranges: dict[str, Range], recipe: Recipe, loops: Sequence[Loop]
 ) -> tuple[Integer, Parameters]:
     named = {v: ranges[v.name] for v in graph.values() if v.name in ranges}
-    by_name = {v.name: v for v in graph.values()}
-    nodes = {node.name: node for node in graph.nodes}
-
-    def decided() -> Parameters:
-        given = {by_name[name]: quant for loop in loops for name, quant in loop.prescribed().items()}
-        return parameters(graph, named, recipe, prescribed=given)
-
-    found = decided()
-    if loops:
-        for loop in loops:
-            loop.settle(nodes[loop.node.name], found)
-        found = decided()
-    found.bodies.update((loop.node.name, loop.quantized(nodes[loop.node.name], found)) for loop in loops)
-    return to_integer(graph, found, recipe), found
+    return integer_graph(graph, named, recipe, loops)
 
 
 # ---------------------------------------------------------------------------------------------- the pooled image

@@ -96,8 +96,19 @@ def samples_of(source: SampleSource, inputs: Sequence[Value]) -> Samples:
 
     Raises ChipfitError Q001 (none at all), Q002 (not finite, no numbers), I001 (shape), I003 (names), I004 (file).
     """
+    columns = columns_of(source, inputs)
+    arrays = tuple(_checked(a, v) for a, v in zip(columns, inputs, strict=True))
+    if len({len(a) for a in arrays}) != 1:
+        raise ChipfitError("I001", f"the inputs have different numbers of samples: {[len(a) for a in arrays]}")
+    if not len(arrays[0]):
+        raise _none()
+    return Samples(arrays, (None,) * len(arrays))
+
+
+def columns_of(source: SampleSource, inputs: Sequence[Value]) -> list[Array]:
+    """One array for each input, samples first, as the source has them; errors as :func:`samples_of`."""
     if isinstance(source, str | Path):
-        return samples_of(_read(Path(source), inputs), inputs)
+        source = _read(Path(source), inputs)
     if isinstance(source, Mapping):
         missing = [v.name for v in inputs if v.name not in source]
         if missing:
@@ -116,12 +127,7 @@ def samples_of(source: SampleSource, inputs: Sequence[Value]) -> Samples:
         raise ChipfitError(
             "I003", f"the model has {len(inputs)} inputs, one array was given", "name them: pass a mapping or an .npz"
         )
-    arrays = tuple(_checked(np.asarray(a), v) for a, v in zip(columns, inputs, strict=True))
-    if len({len(a) for a in arrays}) != 1:
-        raise ChipfitError("I001", f"the inputs have different numbers of samples: {[len(a) for a in arrays]}")
-    if not len(arrays[0]):
-        raise _none()
-    return Samples(arrays, (None,) * len(arrays))
+    return [np.asarray(a) for a in columns]
 
 
 def image_files(folder: Path, limit: int | None = None) -> list[Path]:

@@ -9,22 +9,30 @@ from chipfit.ops.scan import TIME, Scan
 from chipfit.ops.unpack import Unpack
 
 
-def unroll(graph: Graph) -> Graph:
+def unroll(graph: Graph, most_steps: int | None = None) -> Graph:
     """The graph without SCANs; the same graph if it has none. Values and nodes of the given one are left as they are.
 
-    A value of step 3 is named ``<name in the body>/3``; what a SCAN gives keeps its name.
+    ``most_steps``: only those of so many steps at most. A value of step 3 is named ``<name in the body>/3``, where there
+    are several steps; what a SCAN gives keeps its name.
     """
-    if not any(isinstance(node.op, Scan) for node in graph.nodes):
+
+    def is_wanted(node: Node) -> bool:
+        return isinstance(node.op, Scan) and (most_steps is None or node.op.steps(node) <= most_steps)
+
+    if not any(is_wanted(node) for node in graph.nodes):
         return graph
     result = graph.copy()
     names = _Names(result)
     nodes: list[Node] = []
     for node in result.nodes:
-        nodes += _Unrolled(node, node.op, names).nodes if isinstance(node.op, Scan) else [node]
+        if is_wanted(node) and isinstance(node.op, Scan):
+            nodes += _Unrolled(node, node.op, names).nodes
+        else:
+            nodes.append(node)
     result.nodes = nodes
     _let_go(result, names.replaced)
     result.verify()
-    return result if not any(isinstance(n.op, Scan) for n in nodes) else unroll(result)
+    return unroll(result, most_steps)
 
 
 class _Names:
@@ -71,11 +79,14 @@ class _Unrolled:
     def _parts(self, x: Value, steps: int) -> list[Value]:
         """The steps of a sequence."""
         shape = (x.shape[0], *x.shape[TIME + 1 :])
-        names = [self.names.fresh(f"{x.name}/{i}") for i in range(steps)]
+        names = [self.names.fresh(self._named(x.name, i)) for i in range(steps)]
         found = [Value(name, TensorType(shape, x.dtype, x.type.quant)) for name in names]
         x = self.names.replaced.get(x, x)
         self.nodes.append(Node(Reshape(shape), [x], found) if steps == 1 else Node(Unpack(TIME), [x], list(found)))
         return found
+
+    def _named(self, name: str, step: int) -> str:
+        return name if self.op.steps(self.node) == 1 else f"{name}/{step}"
 
     def _step(self, step: int, given: list[Value]) -> list[Value]:
         """The nodes of a step, and what the body's outputs are in it."""
@@ -89,7 +100,7 @@ class _Unrolled:
                 self._once(node, inputs)
                 continue
             for v in node.outputs:
-                values[v] = Value(self.names.fresh(f"{v.name}/{step}"), v.type)
+                values[v] = Value(self.names.fresh(self._named(v.name, step)), v.type)
             self.nodes.append(Node(node.op, inputs, [values[v] for v in node.outputs]))
         return [self._operand(v, values) for v in body.outputs]
 
