@@ -73,6 +73,28 @@ SVDF, SVDF_DSP, SVDF_S16 = "include/cf_svdf.h", "kernels/cf_svdf_s8_dsp.h", "ker
 SCALE = "include/cf_scale.h"
 LSTM_OP = "unidirectional_sequence_lstm"
 
+FIXED, DIV_S8 = "include/cf_fixed.h", "kernels/cf_div_s8.h"
+LOOKUP16, COMPARE8, SELECT = "kernels/cf_lookup_s16.h", "kernels/cf_compare_s8.h", "include/cf_select.h"
+SQUARED8, MATMUL8, MATMUL16 = (
+    f"kernels/cf_{name}.h" for name in ("squared_difference_s8", "batch_matmul_s8", "batch_matmul_s16")
+)
+CUMSUM8, GATHER_ND = "kernels/cf_cumsum_s8.h", "kernels/cf_gather_nd.h"
+
+ARITHMETIC = (
+    Mutation("root: one Newton step less", "rsqrt", FIXED, "i < 5; i++", "i < 4; i++"),
+    Mutation("quotient of two negatives", "div", DIV_S8, "b = -b;", "b = b == INT8_MIN ? b : -b;"),
+    Mutation("table of 513: rounding", "exp", LOOKUP16, "+ 64) >> 7", ") >> 7"),
+    Mutation("comparison: zero point of b", "greater", COMPARE8, "(*pb - p->b_zero)", "(*pb - p->a_zero)"),
+    Mutation("choice: back to the first row", "select_v2", SELECT, "* (1 - back);\n        if", ";\n        if"),
+    Mutation(
+        "squared difference: one scale", "squared_difference", SQUARED8, "p->b_m, p->b_shift", "p->a_m, p->a_shift"
+    ),
+    Mutation("product: zero point of b", "batch_matmul", MATMUL8, "(*pb - p->b_zero)", "(*pb)"),
+    Mutation("product: sums of 32 bits", "batch_matmul", MATMUL16, "int64_t acc", "int32_t acc"),
+    Mutation("running sum: from the end", "cumsum", CUMSUM8, "p->size - 1 - k", "p->size - k"),
+    Mutation("slices: an index outside", "gather_nd", GATHER_ND, "p->size[i] - 1)", "p->size[i])"),
+)
+
 RECURRENT = (
     Mutation("lstm: negative halves", LSTM_OP, SCALE, "x + (x >> 31) +", "x +"),
     Mutation("lstm: clip of the cell", LSTM_OP, LSTM, "p->cell_min, p->cell_max", "INT16_MIN, p->cell_max"),
@@ -99,6 +121,7 @@ RECURRENT = (
 MUTATIONS = (
     *LAYERS_S16,
     *RECURRENT,
+    *ARITHMETIC,
     Mutation("rounding constant of the high product", "conv2d", KERNEL, "(INT64_C(1) << 30)", "(INT64_C(1) << 29)"),
     Mutation("halves of negative numbers", "mul", KERNEL, "(mask >> 1) + (x < 0)", "(mask >> 1)"),
     Mutation("shift to the left is lost", "mul", KERNEL, "(uint32_t)x << left", "(uint32_t)x"),

@@ -37,3 +37,29 @@ def hybrid_noise(node: Node, x: Array) -> float:
     axis = 3 if node.op.name == "depthwise_conv2d" else 0
     sums = np.abs(np.moveaxis(real_weights(w, w.array), axis, 0).reshape(w.shape[axis], -1)).sum(axis=1)
     return float(np.abs(x).max()) / 127 * float(sums.max())
+
+
+_POSITIVE = {("log", "x"), ("sqrt", "x"), ("rsqrt", "x"), ("pow", "a")}
+
+
+def within_domain(node: Node, inputs: Sequence[Array]) -> list[Array]:
+    """Random inputs where the operator has a meaning: indices inside, roots of positive numbers, no division by 0."""
+    found: list[Array] = []
+    values = [v for v in node.operands if not v.is_const]
+    ports = {v: (node.op.name, port) for v, port in zip(node.operands, node.op.inputs, strict=False)}
+    for value, x in zip(values, inputs, strict=False):
+        port = ports.get(value)
+        zero = 0 if value.type.quant is None or value.type.quant.axis is not None else value.q.zp
+        if port == ("gather", "indices"):
+            x = x % node["x"].shape[node.op.attributes()["axis"]]
+        elif port == ("gather_nd", "indices"):
+            x = x % np.array(node["x"].shape[: x.shape[-1]], x.dtype)
+        elif (port in _POSITIVE or port == ("div", "b")) and x.dtype.kind == "f":
+            x = np.abs(x) + np.float32(0.5)
+        elif port in _POSITIVE:
+            high = value.dtype.range[1]
+            x = np.clip(x, min(zero + 1, high), high)
+        elif port == ("div", "b"):
+            x = np.where(x == zero, zero - 1 if zero > value.dtype.range[0] else zero + 1, x).astype(x.dtype)
+        found.append(x)
+    return [*found, *inputs[len(found) :]]

@@ -161,6 +161,25 @@ def reciprocal(x: IntLike, integer_bits: int) -> tuple[Int, Int]:
     return one_over_one_plus_x((as_int64(x) << zeros) - (1 << 31)), integer_bits - zeros
 
 
+def inverse_sqrt(x: IntLike) -> tuple[Int, Int]:
+    """``(m, shift)`` with ``1 / sqrt(x) ~ m * 2**(shift - 31)`` for 1 <= x < 2**29, by five Newton steps in Q3.28.
+
+    Source: TFLite ``GetInvSqrtQuantizedMultiplierExp``. One counts as just below one.
+    """
+    x = as_int64(x)
+    pairs = (leading_zeros(x) - 1) // 2 - 1
+    value = (x << (2 * pairs)) >> 1
+    half = rounding_divide_by_pot(value, 1)
+    y = np.full_like(x, 1 << 28)
+    for _ in range(5):
+        cube = saturating_shift_left(srdhm(srdhm(y, y), y), 6)
+        y = saturating_shift_left(srdhm((1 << 28) + (1 << 27), y) - srdhm(half, cube), 3)
+    y = srdhm(y, 1518500250)
+    right = 11 - pairs
+    m = np.where(right < 0, y << np.maximum(-right, 0), y)
+    return np.where(x <= 1, INT32_MAX, m), np.where(x <= 1, 0, -np.maximum(right, 0))
+
+
 def log_of_sum(x: IntLike) -> Int:
     """log(x) as Q5.26 for x >= 1 in Q12.19.
 

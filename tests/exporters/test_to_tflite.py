@@ -42,7 +42,7 @@ NORMALISED = (
             "scales are float32 and one has no axis; an absent bias is none or zeros; float16 passes a DEQUANTIZE",
             is_normalised_layer,
         )
-        for op in ("conv2d", "depthwise_conv2d", "fully_connected")
+        for op in ("conv2d", "depthwise_conv2d", "fully_connected", "transpose_conv")
     ),
     *(
         Normalised(op, "padding is SAME or VALID, else a layer before it", lambda n: any(n.op.attributes()["pad"]))
@@ -52,10 +52,16 @@ NORMALISED = (
         Normalised(
             op, "axes are in order", lambda n: list(n.op.attributes()["axes"]) != sorted(n.op.attributes()["axes"])
         )
-        for op in ("mean", "sum", "reduce_max")
+        for op in ("mean", "sum", "reduce_max", "reduce_min", "reduce_prod")
+    ),
+    Normalised(
+        "transpose_conv",
+        "what is cut off is SAME or VALID, or that of a slice; an activation is a layer of its own",
+        lambda n: any(n.op.attributes()["pad"]) or n.op.attributes()["act"] != "none",
     ),
     Normalised("leaky_relu", "alpha is float32", lambda n: True),
     Normalised("pad", "the value is an element", lambda n: n["x"].dtype.is_float and n.op.attributes()["value"]),
+    Normalised("scan", "it is unrolled", lambda n: True),
     Normalised("squeeze", "no axes stand for all of size 1", lambda n: not n.op.attributes()["axes"]),
 )
 
@@ -159,6 +165,26 @@ def test_padding(pad: tuple[int, int, int, int], operators: list[str]) -> None:
     expected = evaluate(graph, [x])[0]
     np.testing.assert_array_equal(expected, tflm_run(model, [x])[0])
     np.testing.assert_array_equal(expected, litert_run(model, [x])[0])
+
+
+@needs_litert
+@pytest.mark.parametrize(("name", "w"), [("conv2d", (4, 3, 3, 2)), ("depthwise_conv2d", (1, 3, 3, 4))])
+def test_without_a_bias_on_quick_kernels(name: str, w: tuple[int, ...]) -> None:
+    """Zeros are written: LiteRT refuses a convolution without them, and its quick depthwise kernel crashes."""
+    rng = np.random.default_rng(3)
+    op = REGISTRY[name](stride=(1, 1), pad=(0, 0, 0, 0))  # pyright: ignore[reportCallIssue]
+    weights = rng.normal(size=w).astype(np.float32)
+    x_type = TensorType((1, 8, 8, 2), DType.FLOAT32)
+    node = make_node(op, {"x": x_type, "w": weights, "b": None}, (DType.FLOAT32, None))
+    graph = graph_of(node)
+    model = to_tflite(graph)
+    again = load_tflite(model, "m").nodes[0]
+    np.testing.assert_array_equal(again["b"].array, np.zeros(4, np.float32))
+    x = random_input(rng, graph.inputs[0].type)
+    expected = evaluate(graph, [x])[0]
+    for reference in (True, False):
+        found = oracle.litert_run(model, [[x]], reference=reference)[0][0]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * float(np.abs(expected).max()))
 
 
 @needs_tflm

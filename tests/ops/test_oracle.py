@@ -18,7 +18,7 @@ from chipfit.exporters import to_tflite
 from chipfit.graph import Array, DType, Node
 from chipfit.interpret import evaluate, initial_state
 from chipfit.ops import REGISTRY, random_input, stateful_graph_of
-from oracles import hybrid_noise, needs_litert, needs_tflm
+from oracles import hybrid_noise, needs_litert, needs_tflm, within_domain
 
 DRAWS = 3
 TOLERANCE = 1e-5
@@ -56,15 +56,42 @@ def rescales(node: Node) -> bool:
     return not node.outputs[0].dtype.is_float and node["x"].type.quant != node["y"].type.quant
 
 
+def small(node: Node) -> bool:
+    return node["x"].dtype in (DType.INT16, DType.INT32)
+
+
+def is_integer(node: Node) -> bool:
+    return not node.outputs[0].dtype.is_float
+
+
+def is_int16(node: Node) -> bool:
+    return node.outputs[0].dtype is DType.INT16
+
+
+def divides_small(node: Node) -> bool:
+    """Quotients whose last shift can be 32 or more."""
+    return is_integer(node) and node["a"].q.s < 64 * node["b"].q.s * node["y"].q.s
+
+
+FLOAT_ALONE = ("ceil", "cos", "exp", "floor", "log", "round", "sin", "sqrt", "square")
+
 TFLM_UNABLE = (
+    *(Unable(name, "no integers", is_integer) for name in (*FLOAT_ALONE, "neg")),
+    *(Unable(name, "no such kernel") for name in ("gelu", "pow", "reduce_prod", "sign")),
+    Unable("gather_nd", "no int16 and int32", lambda n: int_to(n, "int16", "int32")),
+    Unable("reduce_min", "no int16", is_int16),
+    Unable("select_v2", "not of these types", lambda n: int_to(n, "bool", "uint8", "int32")),
     Unable("*", "the wheel cannot set an input without dimensions", lambda n: any(
         not v.shape and not v.is_const for v in n.operands
     )),
+    Unable("batch_to_space_nd", "no int16 and int32", small),
     Unable("cast", "no float16, uint8, uint16 and int64", lambda n: bool(
         types_of(n) & {DType.FLOAT16, DType.UINT8, DType.UINT16, DType.INT64}
     )),
+    Unable("depth_to_space", "no int16 and int32", small),
     Unable("expand_dims", "no int32", lambda n: n["x"].dtype is DType.INT32),
     Unable("gather", "no int16 and int32", lambda n: n["x"].dtype in (DType.INT16, DType.INT32)),
+    Unable("mirror_pad", "no int16 and int32", small),
     Unable("pad", "no more than 5 dimensions", lambda n: rank(n) > 5),
     Unable("quantize", "not between these types", lambda n: (n["x"].dtype.value, n["y"].dtype.value) in {
         ("float32", "uint8"), ("int16", "uint8"), ("int32", "int32"), ("int32", "uint8"),
@@ -74,20 +101,36 @@ TFLM_UNABLE = (
     Unable("relu_n1_to_1", "no such kernel"),
     Unable("resize_bilinear", "no int16", lambda n: n["x"].dtype is DType.INT16),
     Unable("shape", "no int64", lambda n: int_to(n, "int64")),
+    Unable("space_to_batch_nd", "no int16 and int32", small),
+    Unable("space_to_depth", "no int16 and int32", small),
     Unable("strided_slice", "no more than 4 dimensions", lambda n: rank(n) > 4),
+    Unable("tile", "no such kernel"),
     Unable("transpose", "no int32, no more than 5 dimensions", lambda n: n["x"].dtype is DType.INT32 or rank(n) > 5),
+    Unable("transpose_conv", "no relu_n1_to_1 behind it", lambda n: n.op.attributes()["act"] == "relu_n1_to_1"),
 )  # fmt: skip
 
 LITERT_UNABLE = (
+    *(Unable(name, "no integers", is_integer) for name in ("cos", "cumsum", "floor", "pow", "sign", "sin", "square")),
+    *(Unable(name, "its reference resolver does not have it") for name in ("ceil", "round")),
+    Unable("squared_difference", "no int16", is_int16),
+    Unable("depth_to_space", "no int16", lambda n: n["x"].dtype is DType.INT16),
     Unable("elu", "its reference resolver does not have it"),
     Unable("pad", "no more than 5 dimensions", lambda n: rank(n) > 5),
     Unable("quantize", "not between these types", lambda n: (n["x"].dtype.value, n["y"].dtype.value) in {
         ("int16", "uint8"), ("int32", "int32"), ("int32", "uint8"), ("int8", "int32"), ("uint8", "int32"),
     }),
+    Unable("space_to_depth", "no int16", lambda n: n["x"].dtype is DType.INT16),
+    Unable("tile", "its reference resolver does not have version 3", lambda n: n["x"].dtype is DType.INT8),
 )  # fmt: skip
 
 TFLM_DIFFERS = (
+    Unable("cumsum", "its sums begin with that of the stored 0", lambda n: is_integer(n) and n["x"].q.zp != 0),
+    Unable("div", "its last shift is too wide for small quotients", divides_small),
     Unable("relu6", "it clamps the stored elements and ignores a new scale: LiteRT is followed", rescales),
+    Unable(
+        "space_to_batch_nd", "it pads with the stored element 0: LiteRT is followed, which pads with the real number",
+        lambda n: n["y"].dtype is DType.INT8 and any(any(pad) for pad in n.op.attributes()["pads"])
+    ),
 )  # fmt: skip
 
 LITERT_DIFFERS = (
@@ -95,6 +138,13 @@ LITERT_DIFFERS = (
         "*", "it quantizes the inputs of float layers with int8 weights as it runs: the definition does not",
         lambda n: n.op.name in LAYERS and is_float(n) and n["w"].dtype is DType.INT8
     ),
+    Unable("div", "its last shift is too wide for small quotients", divides_small),
+    Unable(
+        "exp", "its table goes wrong where a step leaves the range by far",
+        lambda n: is_int16(n) and n["x"].q.s > 0.01
+    ),
+    Unable("neg", "it negates the stored elements, whatever the zero points are", is_integer),
+    Unable("sqrt", "it computes in float32 and cuts off", is_int16),
 )  # fmt: skip
 
 
@@ -124,9 +174,8 @@ def make_case(node: Node, rng: np.random.Generator) -> Case:
     graph = stateful_graph_of(node)
     graph.verify()
     inputs = [[random_input(rng, v.type) for v in graph.inputs] for _ in range(DRAWS)]
-    if node.op.name == "gather":
-        size = node["x"].shape[node.op.attributes()["axis"]]
-        inputs = [[x if i == 0 else x % size for i, x in enumerate(sample)] for sample in inputs]
+    if not REGISTRY[node.op.name].states:
+        inputs = [within_domain(node, sample) for sample in inputs]
     state = initial_state(graph)
     return Case(node, to_tflite(graph), inputs, [evaluate(graph, sample, state) for sample in inputs])
 

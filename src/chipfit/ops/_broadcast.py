@@ -56,28 +56,36 @@ class Loops:
 
 
 def collapse(a: Shape, b: Shape) -> Loops:
-    """Merge neighbouring axes in which both operands go on, or the same one stands still."""
-    rank = max(len(a), len(b))
-    a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
-    merged: list[tuple[int, bool, bool]] = []
-    for m, n in zip(a, b, strict=True):
-        if m == n == 1:
+    """The loops over two operands."""
+    sizes, (steps_a, steps_b) = collapse_all(a, b)
+    return Loops(sizes, steps_a, steps_b)
+
+
+def collapse_all(*shapes: Shape) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """Merge neighbouring axes in which the same operands go on and the others stand still.
+
+    Sizes of the loops over the output, and for each operand how far they move in it, outermost first.
+    """
+    rank = max(len(shape) for shape in shapes)
+    merged: list[tuple[int, tuple[bool, ...]]] = []
+    for axis in zip(*((1,) * (rank - len(shape)) + shape for shape in shapes), strict=True):
+        size = max(axis)
+        if size == 1:
             continue
-        size = n if m == 1 else m
-        moves = (m == size, n == size)
-        if merged and merged[-1][1:] == moves:
-            merged[-1] = (merged[-1][0] * size, *moves)
+        moves = tuple(n == size for n in axis)
+        if merged and merged[-1][1] == moves:
+            merged[-1] = (merged[-1][0] * size, moves)
         else:
-            merged.append((size, *moves))
-    merged = merged or [(1, True, True)]
-    steps_a, steps_b, step_a, step_b = [0] * len(merged), [0] * len(merged), 1, 1
-    for i in reversed(range(len(merged))):
-        size, moves_a, moves_b = merged[i]
-        if moves_a:
-            steps_a[i], step_a = step_a, step_a * size
-        if moves_b:
-            steps_b[i], step_b = step_b, step_b * size
-    return Loops(tuple(size for size, _, _ in merged), tuple(steps_a), tuple(steps_b))
+            merged.append((size, moves))
+    merged = merged or [(1, (True,) * len(shapes))]
+    steps = [[0] * len(merged) for _ in shapes]
+    for of, step in zip(range(len(shapes)), steps, strict=True):
+        along = 1
+        for i in reversed(range(len(merged))):
+            size, moves = merged[i]
+            if moves[of]:
+                step[i], along = along, along * size
+    return tuple(size for size, _ in merged), tuple(tuple(step) for step in steps)
 
 
 def loops_of(node: Node, a: str, b: str) -> Loops:

@@ -76,6 +76,12 @@ def conv_dsp_call(node: Node, wide: bool) -> Call:
     return _call(node, shape, shape.order, shape.lanes * 4 + shape.row_copy(), tile, _UNITS)
 
 
+def conv_phase_call(node: Node) -> Call:
+    """Arguments of ``cf_transpose_conv_s8_dsp`` for one phase, which is a convolution; without where its pixels lie."""
+    shape = Shape.of(node, flatten=False)
+    return _call(node, shape, shape.order, shape.lanes * 4 + shape.row_copy(), "cf_pairs", _UNITS)
+
+
 def conv_direct_call(node: Node, tiled: bool = False) -> Call:
     """Arguments of ``cf_conv2d_s8_dsp_direct``; ``tiled``: it keeps tiles of a row, and not whole rows."""
     shape = Shape.of(node)
@@ -176,7 +182,8 @@ class Shape:
     flat: bool
 
     @classmethod
-    def of(cls, node: Node) -> Shape:
+    def of(cls, node: Node, flatten: bool = True) -> Shape:
+        """``flatten``: whether pixels may count as those of one row, whose outputs lie side by side."""
         x, w, y = node["x"], node["w"], node["y"]
         attributes = node.op.attributes()
         (stride_h, stride_w), (dilation_h, dilation_w) = attributes["stride"], attributes["dilation"]
@@ -185,6 +192,7 @@ class Shape:
         _, out_h, out_w, _ = y.shape
         _, kernel_h, kernel_w, _ = w.shape
         flat = (kernel_h, kernel_w, stride_h, stride_w, *attributes["pad"]) == (1, 1, 1, 1, 0, 0, 0, 0)
+        flat = flat and flatten
         if flat:
             n, in_h, in_w, out_h, out_w = 1, 1, n * in_h * in_w, 1, n * out_h * out_w
         joined = dilation_w == 1

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,9 @@ _MARGIN = 8 * sum(_STEPS)
 """The farthest that a multiplier can be from the exact one."""
 
 _LIMIT = 1 << 31
+
+_KEPT = 1 << 15
+"""Proofs that are kept for the next time that the same model is compiled: for another board or goal."""
 
 
 @dataclass(frozen=True)
@@ -113,18 +117,32 @@ def _search(room: Callable[[Int], Int], channel: Staircase, k: int, s: int) -> i
     return None
 
 
+def _ceil_divide(a: Int, m: Int) -> Int:
+    """``a / m`` rounded up, for ``0 < m`` and ``abs(a) < 2**62``: floats guess, which is quicker, integers mend it."""
+    if m.min(initial=_LIMIT) < 1 << 12:  # the guess may be off by more than one
+        return -(-a // m)
+    guess = np.ceil(a / m).astype(np.int64)
+    rest = a - guess * m
+    return guess + (rest > 0) - (rest <= -m)
+
+
 def _interval(m: Int, level: Int, t: Int, k: int, low_acc: int, high_acc: int) -> tuple[Int, Int]:
     """For each multiplier the least and greatest ``c`` for which ``A * m`` reaches each level exactly at its ``t``.
 
     ``level``: what ``A * m`` must reach, in units of 1; steps outside of ``low_acc..high_acc`` cannot be seen and bind
-    only as far as they must stay outside.
+    only as far as they must stay outside. Both ascend, for which reason the nearest step to either side binds for all
+    of them.
     """
-    need = -((-level[None, :]) // m[:, None])  # the least A that reaches each level
     far = np.int64(1) << 40
-    before = np.minimum(t - 1, high_acc)  # the greatest accumulator that must not reach it
-    most = np.where(before >= low_acc, need - 1 - k * before, far).min(axis=1, initial=far)
-    after = np.maximum(t, low_acc)  # the least accumulator that must reach it
-    least = np.where(after <= high_acc, need - k * after, -far).max(axis=1, initial=-far)
+    if low_acc > high_acc:
+        return np.full(m.shape, -far), np.full(m.shape, far)
+    first, last = (int(i) for i in np.searchsorted(t, (low_acc, high_acc), side="right"))  # those that are seen
+    begin = max(first - 1, 0)
+    need = _ceil_divide(level[None, begin : last + 1], m[:, None])  # the least A that reaches each level
+    before = np.minimum(t[first : last + 1] - 1, high_acc)  # the greatest accumulator that must not reach it
+    most = (need[:, first - begin :] - (k * before + 1)).min(axis=1, initial=far)
+    after = np.maximum(t[begin:last], low_acc)  # the least accumulator that must reach it
+    least = (need[:, : last - begin] - k * after).max(axis=1, initial=-far)
     return least, most
 
 
@@ -139,6 +157,7 @@ def _only_middle(interval: tuple[Int, Int]) -> int:
     return (least + most) // 2
 
 
+@lru_cache(_KEPT)
 def fold_line(channel: Staircase, k: int, s: int) -> Line | None:
     """The one-line form of a channel, or None if no multiplier near the exact one has a constant that fits."""
     if not _provable(channel, k):
@@ -176,6 +195,7 @@ def two_lines_rounding(zero: int, s: int) -> int:
     return (zero << s) + ((1 << s) >> 1)
 
 
+@lru_cache(_KEPT)
 def fold_two_lines(channel: Staircase, k: int, s: int) -> TwoLines | None:
     """The two-line form of a channel, or None. ``0 <= c < k`` makes A negative exactly where the accumulator is."""
     if not _provable(channel, k) or s < 1:

@@ -35,7 +35,7 @@ def lookup_kernel(*types: str) -> Kernel:
     return Kernel("cf_lookup_s8", for_types(*(types or ("int8",))), call=lookup_call, traversal=elements_in_order)
 
 
-def _one_constant(node: Node) -> bool | str:
+def scalar_lookup_reason(node: Node) -> bool | str:
     constants = [v for v in node.operands if v.is_const]
     if len(constants) != 1 or constants[0].type.size != 1:
         return "neither operand is one constant number"
@@ -44,4 +44,6 @@ def _one_constant(node: Node) -> bool | str:
 
 def scalar_lookup_kernel() -> Kernel:
     """For operators with two operands, one of them a constant number: the other is all that the result depends on."""
-    return Kernel("cf_lookup_s8", for_types("int8"), when=_one_constant, call=lookup_call, traversal=elements_in_order)
+    return Kernel(
+        "cf_lookup_s8", for_types("int8"), when=scalar_lookup_reason, call=lookup_call, traversal=elements_in_order
+    )

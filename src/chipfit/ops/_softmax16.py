@@ -16,12 +16,11 @@ from chipfit.fixedpoint import (
     leading_zeros,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
-    round_half_away,
 )
 from chipfit.graph import Array, DType, Node
 from chipfit.ops._base import Call, Const, Port
+from chipfit.ops._table16 import interpolate, interpolation_table
 
-_STEPS = 512
 _RANGE = np.float32(65535)
 _LOW, _HIGH = -32768, 32767
 _MOST = 65535
@@ -29,23 +28,8 @@ _MOST = 65535
 
 
 def _table(function: Callable[[Array], Array], span: float, zero_point: int) -> Array:
-    """``function`` as Q0.15 at 513 points over ``span``, int16; ``zero_point``: the int16 that stands for 0.
-
-    Each start of a step takes half of what a straight line misses in its middle. All in float32.
-    """
-    scale, two = np.float32(span) / _RANGE, np.float32(2)
-    first, last = scale * np.float32(_LOW - zero_point), scale * np.float32(_HIGH - zero_point)
-    step = (last - first) / np.float32(_STEPS)
-    out_scale = two / _RANGE
-    unit = np.float32(65536) / (out_scale * np.float32(_HIGH) - out_scale * np.float32(_LOW))
-    at = first + np.arange(_STEPS + 1, dtype=np.float32) * step
-    value, following = function(at[:-1]) * unit, function(at[1:]) * unit
-    middle = function(at[:-1] + step / two) * unit
-    start = round_half_away(value)
-    missed = round_half_away((following + start) / two) - round_half_away(middle)
-    end = round_half_away(function(np.array([last])) * unit)
-    numbers = np.concatenate([start - round_half_away(missed / two), end])
-    return np.clip(numbers, _LOW, _HIGH).astype(np.int16)
+    """``function`` as Q0.15 at 513 points over ``span``, int16; ``zero_point``: the int16 that stands for 0."""
+    return interpolation_table(function, np.float32(span) / _RANGE, zero_point, np.float32(2) / _RANGE)
 
 
 def _exp(x: Array) -> Array:
@@ -65,11 +49,8 @@ RECIPROCALS = _table(_reciprocal, 1.0, _LOW)
 
 
 def _look_up(table: Array, x: Int) -> Int:
-    """Between the two numbers around ``x``, clamped to int16; 128 steps from number to number."""
-    x = np.clip(x, _LOW, _HIGH)
-    index, offset = 256 + (x >> 7), x & 127
-    base, following = table.astype(np.int64)[index], table.astype(np.int64)[index + 1]
-    return base + (((following - base) * offset + 64) >> 7)
+    """Between the two numbers around ``x``, clamped to int16."""
+    return interpolate(table, np.clip(x, _LOW, _HIGH))
 
 
 def _difference_scaling(node: Node) -> tuple[int, int]:

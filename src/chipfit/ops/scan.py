@@ -11,7 +11,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Graph, Node, Quant, Shape, TensorType, Value
-from chipfit.ops._base import Op, op_of, register
+from chipfit.ops._base import REGISTRY, Op, op_of, register
 from chipfit.ops._roles import OWN, Roles
 
 TIME = 1
@@ -89,6 +89,9 @@ class Scan(Op):
         return [*ends, *((shape[0], *steps, *shape[1:]) for shape in made)]
 
     def check(self, node: Node) -> None:
+        count = len(self.infer(node))
+        if count != len(node.outputs):
+            raise ChipfitError("G003", f"scan: {len(node.outputs)} outputs, its body gives {count}")
         if self.body.variables:
             raise ChipfitError("O002", f"scan '{node.name}': its body has variables")
         self.body.verify()
@@ -130,31 +133,33 @@ class Scan(Op):
 
     @classmethod
     def samples(cls, rng: np.random.Generator) -> Iterator[Node]:
-        for dtype, backward in ((DType.INT8, False), (DType.FLOAT32, False), (DType.INT8, True)):
+        for dtype, backward in ((DType.INT8, False), (DType.INT8, True), (DType.INT16, False), (DType.FLOAT32, False)):
             for steps, width, units in ((1, 3, 2), (5, 4, 7)):
                 yield _sample(rng, dtype, steps, width, units, backward)
 
 
 def _sample(rng: np.random.Generator, dtype: DType, steps: int, width: int, units: int, backward: bool) -> Node:
     """A layer whose state is added to what a dense layer makes of a step; both are what it gives."""
-    from chipfit.ops.add import Add
-    from chipfit.ops.fully_connected import FullyConnected
 
     def typed(scale: float, *shape: int) -> TensorType:
-        return TensorType(shape, dtype, None if dtype.is_float else Quant.per_tensor(scale, int(rng.integers(-9, 9))))
+        zero = 0 if dtype is DType.INT16 else int(rng.integers(-9, 9))
+        return TensorType(shape, dtype, None if dtype.is_float else Quant.per_tensor(scale, zero))
 
-    def data(kind: DType, *shape: int) -> Array:
-        if kind.is_float:
-            return rng.normal(size=shape).astype(np.float32)
-        return rng.integers(-90, 90, shape).astype(kind.numpy)
+    def weights(*shape: int) -> Value:
+        if dtype.is_float:
+            return Value("w", TensorType(shape, dtype), rng.normal(size=shape).astype(np.float32))
+        elements = rng.integers(-90, 90, shape).astype(np.int8)
+        return Value("w", TensorType(shape, DType.INT8, Quant.per_tensor(0.01)), elements)
 
     x, state, new = typed(0.05, 1, steps, width), typed(0.04, 1, units), "new"
     part, old = Value("part", TensorType((1, width), dtype, x.quant)), Value("old", state)
-    w_type = TensorType((units, width), dtype, None if dtype.is_float else Quant.per_tensor(0.01))
-    w = Value("w", w_type, data(dtype, units, width))
+    w = weights(units, width)
     dense = Value("dense", typed(0.03, 1, units))
     result = Value(new, state)
-    nodes = [Node(FullyConnected(), [part, w, None], [dense]), Node(Add(), [old, dense], [result])]
+    nodes = [
+        Node(REGISTRY["fully_connected"](), [part, w, None], [dense]),
+        Node(REGISTRY["add"](), [old, dense], [result]),
+    ]
     body = Graph("body", [part, old], [result, dense], nodes)
     op = Scan(body, 1, (0, 1), backward)
     taken: list[Value | None] = [Value("x", x), Value("state", state)]

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from chipfit.errors import ChipfitError
+from chipfit.exporters.tflite.loops import emit_scan
 from chipfit.exporters.tflite.recurrent import emit_lstm, emit_svdf
 from chipfit.exporters.tflite.weights import is_hybrid, weights
 from chipfit.exporters.tflite.window import (
@@ -16,6 +18,7 @@ from chipfit.exporters.tflite.window import (
     emit_conv,
     emit_depthwise_conv,
     emit_max_pool,
+    emit_transpose_conv,
 )
 from chipfit.exporters.tflite.writer import ModelWriter, schema
 from chipfit.graph import Array, DType, Node
@@ -75,6 +78,10 @@ def _attribute(field: str, attribute: str) -> Fields:
     return lambda node: {field: node.op.attributes()[attribute]}
 
 
+def _attributes(*names: str) -> Fields:
+    return lambda node: {name: node.op.attributes()[name] for name in names}
+
+
 def _reducer(builtin: str) -> Emitter:
     return _with_constants(
         builtin,
@@ -118,6 +125,15 @@ def _emit_pad(writer: ModelWriter, node: Node) -> None:
         return
     value = main.constant(f"{node.name}/value", np.array([a["value"]], x.dtype.numpy), x.type.quant)
     main.emit("PADV2", [*inputs, value], [main.tensor(y)], "PadV2Options", {})
+
+
+def _emit_mirror_pad(writer: ModelWriter, node: Node) -> None:
+    main, a = writer.main, node.op.attributes()
+    pads = main.constant(f"{node.name}/pads", _int32(a["pads"]).reshape(-1, 2))
+    mode = getattr(schema.MirrorPadMode, a["mode"].upper())
+    main.emit(
+        "MIRROR_PAD", [main.tensor(node["x"]), pads], [main.tensor(node["y"])], "MirrorPadOptions", {"mode": mode}
+    )
 
 
 def _emit_strided_slice(writer: ModelWriter, node: Node) -> None:
@@ -171,13 +187,62 @@ def _axis_and_count(field: str, count: Callable[[Node], int]) -> Fields:
     return lambda node: {"axis": node.op.attributes()["axis"], field: count(node)}
 
 
+def _arg_extremum(builtin: str, options: str) -> Emitter:
+    return _with_constants(
+        builtin, options, _attribute("axis", "axis"), lambda node: {"outputType": _tensor_type(node["y"].dtype)}
+    )
+
+
+def _adjoints(node: Node) -> dict[str, Any]:
+    a = node.op.attributes()
+    return {"adjX": a["adj_x"], "adjY": a["adj_y"]}
+
+
+def _cumsum_fields(node: Node) -> dict[str, Any]:
+    a = node.op.attributes()
+    return {"exclusive": a["exclusive"], "reverse": a["reverse"]}
+
+
+#: operators of the same name without options: the name of their empty table, None where there is none
+_PLAIN: dict[str, str | None] = {
+    "abs": "AbsOptions",
+    "neg": "NegOptions",
+    "exp": "ExpOptions",
+    "log": None,
+    "sqrt": None,
+    "rsqrt": None,
+    "square": "SquareOptions",
+    "sin": None,
+    "cos": "CosOptions",
+    "floor": None,
+    "ceil": None,
+    "round": None,
+    "sign": "SignOptions",
+    "squared_difference": "SquaredDifferenceOptions",
+    "pow": "PowOptions",
+    "equal": "EqualOptions",
+    "not_equal": "NotEqualOptions",
+    "greater": "GreaterOptions",
+    "greater_equal": "GreaterEqualOptions",
+    "less": "LessOptions",
+    "less_equal": "LessEqualOptions",
+    "logical_and": "LogicalAndOptions",
+    "logical_or": "LogicalOrOptions",
+    "logical_not": "LogicalNotOptions",
+    "select_v2": "SelectV2Options",
+    "gather_nd": "GatherNdOptions",
+}
+
+
 EMITTERS: dict[str, Emitter] = {
     "conv2d": emit_conv,
     "depthwise_conv2d": emit_depthwise_conv,
+    "transpose_conv": emit_transpose_conv,
     "fully_connected": _emit_fully_connected,
     "add": _plain("ADD", "AddOptions", _sum_fields),
     "sub": _plain("SUB", "SubOptions", _sum_fields),
     "mul": _plain("MUL", "MulOptions", _act_field),
+    "div": _plain("DIV", "DivOptions", _act_field),
     "minimum": _plain("MINIMUM", "MaximumMinimumOptions"),
     "maximum": _plain("MAXIMUM", "MaximumMinimumOptions"),
     "average_pool2d": emit_average_pool,
@@ -185,6 +250,12 @@ EMITTERS: dict[str, Emitter] = {
     "mean": _reducer("MEAN"),
     "sum": _reducer("SUM"),
     "reduce_max": _reducer("REDUCE_MAX"),
+    "reduce_min": _reducer("REDUCE_MIN"),
+    "reduce_prod": _reducer("REDUCE_PROD"),
+    **{name: _plain(name.upper(), options) for name, options in _PLAIN.items()},
+    "gelu": _plain("GELU", "GeluOptions", _attribute("approximate", "approximate")),
+    "batch_matmul": _plain("BATCH_MATMUL", "BatchMatMulOptions", _adjoints),
+    "cumsum": _with_constants("CUMSUM", "CumsumOptions", _attribute("axis", "axis"), _cumsum_fields),
     "softmax": _plain("SOFTMAX", "SoftmaxOptions", _attribute("beta", "beta")),
     "log_softmax": _plain("LOG_SOFTMAX", "LogSoftmaxOptions"),
     "logistic": _plain("LOGISTIC"),
@@ -203,7 +274,15 @@ EMITTERS: dict[str, Emitter] = {
     "squeeze": _plain("SQUEEZE", "SqueezeOptions", lambda node: {"squeezeDims": list(node.op.attributes()["axes"])}),
     "expand_dims": _with_constants("EXPAND_DIMS", "ExpandDimsOptions", _attribute("axis", "axis")),
     "pad": _emit_pad,
+    "mirror_pad": _emit_mirror_pad,
     "transpose": _with_constants("TRANSPOSE", "TransposeOptions", _attribute("perm", "perm")),
+    "reverse_v2": _with_constants("REVERSE_V2", "ReverseV2Options", _attribute("axes", "axes")),
+    "tile": _with_constants("TILE", "TileOptions", _attribute("multiples", "multiples")),
+    "broadcast_to": _with_constants("BROADCAST_TO", "BroadcastToOptions", _attribute("shape", "shape")),
+    "depth_to_space": _plain("DEPTH_TO_SPACE", "DepthToSpaceOptions", _attribute("blockSize", "block")),
+    "space_to_depth": _plain("SPACE_TO_DEPTH", "SpaceToDepthOptions", _attribute("blockSize", "block")),
+    "space_to_batch_nd": _with_constants("SPACE_TO_BATCH_ND", "SpaceToBatchNDOptions", _attributes("block", "pads")),
+    "batch_to_space_nd": _with_constants("BATCH_TO_SPACE_ND", "BatchToSpaceNDOptions", _attributes("block", "crops")),
     "concatenation": _plain(
         "CONCATENATION", "ConcatenationOptions", lambda node: {**_attribute("axis", "axis")(node), **_act_field(node)}
     ),
@@ -223,15 +302,21 @@ EMITTERS: dict[str, Emitter] = {
     ),
     "resize_nearest": _resize("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions"),
     "resize_bilinear": _resize("RESIZE_BILINEAR", "ResizeBilinearOptions"),
-    "arg_max": _with_constants(
-        "ARG_MAX",
-        "ArgMaxOptions",
-        _attribute("axis", "axis"),
-        lambda node: {"outputType": _tensor_type(node["y"].dtype)},
-    ),
+    "arg_max": _arg_extremum("ARG_MAX", "ArgMaxOptions"),
+    "arg_min": _arg_extremum("ARG_MIN", "ArgMinOptions"),
     "shape": _plain("SHAPE", "ShapeOptions", lambda node: {"outType": _tensor_type(node["y"].dtype)}),
     "unidirectional_sequence_lstm": emit_lstm,
     "svdf": emit_svdf,
+    "scan": lambda writer, node: emit_scan(writer, node, emit_node),
     "read_variable": _emit_read_variable,
     "assign_variable": _emit_assign_variable,
 }
+
+
+def emit_node(writer: ModelWriter, node: Node) -> None:
+    """Write the operators of a node. Raises ChipfitError O002 where TensorFlow Lite has no form for it."""
+    emitter = EMITTERS.get(node.op.name)
+    if emitter is None:
+        types = ", ".join(str(v.type) for v in node.operands)
+        raise ChipfitError("O002", f"{node.op.name} '{node.name}' ({types}) has no .tflite form")
+    emitter(writer, node)

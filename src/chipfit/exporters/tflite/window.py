@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.exporters.tflite.weights import weights
 from chipfit.exporters.tflite.writer import ModelWriter, schema
-from chipfit.graph import DType, Node, Quant, TensorType
+from chipfit.graph import DType, Node, Quant, Shape, TensorType
 from chipfit.ops._window import same_pads
 
 ACTIVATIONS = {"none": "NONE", "relu": "RELU", "relu6": "RELU6", "relu_n1_to_1": "RELU_N1_TO_1"}
@@ -37,6 +38,51 @@ def emit_depthwise_conv(writer: ModelWriter, node: Node) -> None:
     source, padding = _padded_input(writer, node, (w.shape[1], w.shape[2]), "PAD")
     fields = {"padding": padding, "depthMultiplier": w.shape[3] // node["x"].shape[3]}
     _emit_weighted(writer, node, "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", source, fields)
+
+
+def emit_transpose_conv(writer: ModelWriter, node: Node) -> None:
+    """What neither SAME nor VALID cuts off becomes a SLICE, an activation an operator of its own.
+
+    LiteRT refuses an output of which a convolution would not make the input's size; TensorFlow Lite Micro ignores a
+    fused activation on integers.
+    """
+    main, y, act = writer.main, node["y"], node.op.attributes()["act"]
+    if act == "relu_n1_to_1" and y.dtype is DType.INT16:
+        raise ChipfitError("O002", f"transpose_conv '{node.name}' ends in RELU_N1_TO_1, which has no form on int16")
+    padding, shape = _transposed_form(node)
+    steps = (shape != y.shape) + (act != "none")
+    tensors = [main.activation(f"{node.name}/sums", replace(y.type, shape=shape))] if steps else []
+    tensors += [main.activation(f"{node.name}/kept", y.type)] if steps == 2 else []
+    tensors.append(main.tensor(y))
+    inputs = [
+        main.constant(f"{node.name}/shape", np.array(shape, np.int32)),
+        weights(writer, node),
+        main.tensor(node["x"]),
+        *_bias(writer, node),
+    ]
+    stride = node.op.attributes()["stride"]
+    fields = {"padding": padding, "strideH": stride[0], "strideW": stride[1]}
+    main.emit("TRANSPOSE_CONV", inputs, [tensors[0]], "TransposeConvOptions", fields)
+    if shape != y.shape:
+        top, left, _, _ = node.op.attributes()["pad"]
+        begin = main.constant(f"{node.name}/begin", np.array([0, top, left, 0], np.int32))
+        size = main.constant(f"{node.name}/size", np.array(y.shape, np.int32))
+        main.emit("SLICE", [tensors[0], begin, size], [tensors[1]], "SliceOptions")
+    if act != "none":
+        main.emit(ACTIVATIONS[act], [tensors[-2]], [tensors[-1]])
+
+
+def _transposed_form(node: Node) -> tuple[int, Shape]:
+    """SAME or VALID, and the shape of the output: that of y, or the whole sums of which y is a part."""
+    (n, *inside, _), y, stride = node["x"].shape, node["y"].shape, node.op.attributes()["stride"]
+    kernel, (top, left, below, right) = node["w"].shape[1:3], node.op.attributes()["pad"]
+    same = tuple(same_pads(out, k, s, 1)[0] for out, k, s in zip(y[1:3], kernel, stride, strict=True))
+    if (top, left) == same and all(-(-out // s) == h for out, s, h in zip(y[1:3], stride, inside, strict=True)):
+        return schema.Padding.SAME, y
+    whole = (
+        (h - 1) * s + k - min(0, after) for h, s, k, after in zip(inside, stride, kernel, (below, right), strict=True)
+    )
+    return schema.Padding.VALID, (n, *whole, y[3])
 
 
 def emit_max_pool(writer: ModelWriter, node: Node) -> None:
@@ -73,14 +119,14 @@ def _emit_weighted(
 
 
 def _bias(writer: ModelWriter, node: Node) -> list[int]:
-    """LiteRT refuses convolutions without a bias, but for depthwise ones on real numbers: zeros stand for it."""
+    """LiteRT refuses convolutions without a bias, or crashes (depthwise, on real numbers): zeros stand for it."""
     main, bias = writer.main, node.get("b")
     if bias is not None:
         return [main.tensor(bias)]
     x, w, y = node["x"], node["w"], node["y"]
     if x.dtype.is_float:
         zeros = np.zeros(y.shape[3], np.float32)
-        return [main.constant(f"{node.name}/bias", zeros)] if node.op.name == "conv2d" else []
+        return [] if node.op.name == "transpose_conv" else [main.constant(f"{node.name}/bias", zeros)]
     scales = tuple(float(np.float32(x.q.s * s)) for s in w.q.scale)
     quant = Quant(scales, (0,) * len(scales), None if w.q.axis is None else 0)
     kind = np.int64 if x.dtype is DType.INT16 else np.int32

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -164,6 +164,14 @@ class ModelWriter:
             initial = setup.constant(f"{variable.name}/initial", variable.initial, variable.type.quant)
             setup.emit("ASSIGN_VARIABLE", [handle, initial], [], "AssignVariableOptions")
             self._handles[variable.name] = _emit_handle(self.main, variable)
+
+    def add_subgraph(self, name: str, build: Callable[[], None]) -> int:
+        """The index of a new subgraph. ``build`` fills it: meanwhile it is :attr:`main`."""
+        before, self.main = self.main, self._new_subgraph(name)
+        index = len(self._model.subgraphs) - 1
+        build()
+        self.main = before
+        return index
 
     def handle(self, variable: str) -> int | None:
         """The main subgraph's tensor that holds the variable's handle; None: the variable is a tensor."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from chipfit.errors import ChipfitError
-from chipfit.importers.tflite import recurrent, shapes, windows
+from chipfit.importers.tflite import arithmetic, recurrent, shapes, windows
+from chipfit.importers.tflite.loops import import_while
 from chipfit.importers.tflite.operator import OperatorImporter
 
 Function = Callable[[OperatorImporter], None]
@@ -72,9 +73,12 @@ def _resize(name: str, options_kind: str) -> Function:
     return function
 
 
-def _arg_max(o: OperatorImporter) -> None:
-    x = o.input(0)
-    o.emit("arg_max", [x], axis=o.axis(o.integer(1, "the axis"), len(x.shape)))
+def _arg_extremum(name: str) -> Function:
+    def function(o: OperatorImporter) -> None:
+        x = o.input(0)
+        o.emit(name, [x], axis=o.axis(o.integer(1, "the axis"), len(x.shape)))
+
+    return function
 
 
 # ---------------------------------------------------------------------------------------------- variables
@@ -115,17 +119,27 @@ def _assign_variable(o: OperatorImporter) -> None:
 OPERATORS: dict[str, Function] = {
     "CONV_2D": windows.conv2d,
     "DEPTHWISE_CONV_2D": windows.depthwise_conv2d,
+    "TRANSPOSE_CONV": windows.transpose_conv,
     "AVERAGE_POOL_2D": windows.pool("average_pool2d"),
     "MAX_POOL_2D": windows.pool("max_pool2d"),
     "FULLY_CONNECTED": _fully_connected,
     "ADD": _with_activation("add", "AddOptions"),
     "SUB": _with_activation("sub", "SubOptions"),
     "MUL": _with_activation("mul", "MulOptions"),
+    "DIV": _with_activation("div", "DivOptions"),
     "MINIMUM": _plain("minimum"),
     "MAXIMUM": _plain("maximum"),
+    **{name.upper(): _plain(name) for name in arithmetic.PLAIN},
+    "GELU": arithmetic.gelu,
+    "SELECT": arithmetic.select,
+    "BATCH_MATMUL": arithmetic.batch_matmul,
+    "CUMSUM": arithmetic.cumsum,
+    "EMBEDDING_LOOKUP": arithmetic.embedding_lookup,
     "MEAN": _reduction("mean"),
     "SUM": _reduction("sum"),
     "REDUCE_MAX": _reduction("reduce_max"),
+    "REDUCE_MIN": _reduction("reduce_min"),
+    "REDUCE_PROD": _reduction("reduce_prod"),
     "SOFTMAX": _with_number("softmax", "SoftmaxOptions", "beta"),
     "LOG_SOFTMAX": _plain("log_softmax"),
     "LOGISTIC": _plain("logistic"),
@@ -145,7 +159,15 @@ OPERATORS: dict[str, Function] = {
     "EXPAND_DIMS": shapes.expand_dims,
     "PAD": shapes.pad,
     "PADV2": shapes.pad,
+    "MIRROR_PAD": shapes.mirror_pad,
     "TRANSPOSE": shapes.transpose,
+    "REVERSE_V2": shapes.reverse_v2,
+    "TILE": shapes.tile,
+    "BROADCAST_TO": shapes.broadcast_to,
+    "DEPTH_TO_SPACE": shapes.blocks("depth_to_space", "DepthToSpaceOptions"),
+    "SPACE_TO_DEPTH": shapes.blocks("space_to_depth", "SpaceToDepthOptions"),
+    "SPACE_TO_BATCH_ND": shapes.batches("space_to_batch_nd", "pads"),
+    "BATCH_TO_SPACE_ND": shapes.batches("batch_to_space_nd", "crops"),
     "CONCATENATION": shapes.concatenation,
     "SLICE": shapes.slice_,
     "STRIDED_SLICE": shapes.strided_slice,
@@ -156,10 +178,12 @@ OPERATORS: dict[str, Function] = {
     "GATHER": shapes.gather,
     "RESIZE_NEAREST_NEIGHBOR": _resize("resize_nearest", "ResizeNearestNeighborOptions"),
     "RESIZE_BILINEAR": _resize("resize_bilinear", "ResizeBilinearOptions"),
-    "ARG_MAX": _arg_max,
+    "ARG_MAX": _arg_extremum("arg_max"),
+    "ARG_MIN": _arg_extremum("arg_min"),
     "SHAPE": _plain("shape"),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent.unidirectional_sequence_lstm,
     "SVDF": recurrent.svdf,
+    "WHILE": import_while,
     "CALL_ONCE": _call_once,
     "VAR_HANDLE": _var_handle,
     "READ_VARIABLE": _read_variable,

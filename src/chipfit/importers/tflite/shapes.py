@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from chipfit.graph import Shape, Value
+from chipfit.importers.tflite.model import schema
 from chipfit.importers.tflite.operator import OperatorImporter
 from chipfit.importers.tflite.slices import dense_slice
 
@@ -46,18 +48,77 @@ def expand_dims(o: OperatorImporter) -> None:
     o.emit("expand_dims", [x], axis=o.axis(o.integer(1, "the axis"), len(x.shape) + 1))
 
 
-def pad(o: OperatorImporter) -> None:
-    """PAD, and PADV2 with its value."""
-    x, flat = o.input(0), o.integers(1, "the paddings")
+def _paddings(o: OperatorImporter, x: Value) -> tuple[tuple[int, int], ...]:
+    """(before, after) for each axis, from input 1."""
+    flat = o.integers(1, "the paddings")
     if len(flat) != 2 * len(x.shape) or any(n < 0 for n in flat):
         raise o.damaged(f"the paddings of '{x.name}' ({x.type}) are {list(flat)}")
+    return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+
+def pad(o: OperatorImporter) -> None:
+    """PAD, and PADV2 with its value."""
+    x = o.input(0)
+    pads = _paddings(o, x)
     value: float | int | None = None
     if o.input_count > 2:
         element = o.constant(2, "the padding value")
         if element.size != 1 or element.dtype != x.dtype.numpy:
             raise o.damaged(f"the padding value of '{x.name}' ({x.type}) is {element.dtype}{list(element.shape)}")
         value = element.reshape(-1)[0].item()
-    o.emit("pad", [x], pads=tuple(zip(flat[::2], flat[1::2], strict=True)), value=value)
+    o.emit("pad", [x], pads=pads, value=value)
+
+
+def mirror_pad(o: OperatorImporter) -> None:
+    x, modes = o.input(0), {schema.MirrorPadMode.REFLECT: "reflect", schema.MirrorPadMode.SYMMETRIC: "symmetric"}
+    mode = modes.get(o.options("MirrorPadOptions").mode)
+    pads = _paddings(o, x)
+    least = int(mode == "reflect")
+    if mode is None or any(max(pad) > max(0, size - least) for size, pad in zip(x.shape, pads, strict=True)):
+        raise o.damaged(f"'{x.name}' ({x.type}) cannot be mirrored as far as {list(pads)} ({mode})")
+    o.emit("mirror_pad", [x], pads=pads, mode=mode)
+
+
+def reverse_v2(o: OperatorImporter) -> None:
+    x = o.input(0)
+    o.emit("reverse_v2", [x], axes=tuple(sorted({o.axis(a, len(x.shape)) for a in o.integers(1, "the axes")})))
+
+
+def tile(o: OperatorImporter) -> None:
+    x, multiples = o.input(0), o.integers(1, "the multiples")
+    if len(multiples) != len(x.shape):
+        raise o.damaged(f"'{x.name}' ({x.type}) is to be repeated {list(multiples)} times")
+    o.emit("tile", [x], multiples=o.positive("the multiples", *multiples))
+
+
+def broadcast_to(o: OperatorImporter) -> None:
+    x, shape = o.input(0), o.positive("the shape", *o.integers(1, "the shape"))
+    sizes = list(zip(x.shape[::-1], shape[::-1], strict=False))
+    if len(x.shape) > len(shape) or any(size not in (1, wanted) for size, wanted in sizes):
+        raise o.damaged(f"'{x.name}' ({x.type}) cannot have the shape {list(shape)}")
+    o.emit("broadcast_to", [x], shape=shape)
+
+
+def blocks(name: str, options: str) -> Callable[[OperatorImporter], None]:
+    """DEPTH_TO_SPACE and SPACE_TO_DEPTH."""
+
+    def function(o: OperatorImporter) -> None:
+        (block,) = o.positive("the block", int(o.options(options).blockSize))
+        o.emit(name, [o.of_rank(0, 4)], block=block)
+
+    return function
+
+
+def batches(name: str, margins: str) -> Callable[[OperatorImporter], None]:
+    """SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND. ``margins``: the attribute that input 2 is."""
+
+    def function(o: OperatorImporter) -> None:
+        block, flat = o.positive("the block", *o.integers(1, "the block")), o.integers(2, f"the {margins}")
+        if len(flat) != 2 * len(block) or any(n < 0 for n in flat):
+            raise o.damaged(f"the block is {list(block)}, but the {margins} are {list(flat)}")
+        o.emit(name, [o.input(0)], block=block, **{margins: tuple(zip(flat[::2], flat[1::2], strict=True))})
+
+    return function
 
 
 def transpose(o: OperatorImporter) -> None:

@@ -78,6 +78,16 @@ class SubgraphImporter:
             else:
                 self.variables.initialize(variable, data)
 
+    def inside(self, record: SubgraphRecord, name: str) -> Graph:
+        """The graph of a subgraph inside of an operator of this one. Raises ChipfitError O002 if it has problems."""
+        inner = SubgraphImporter(record, name, self.variables)
+        inner._nested = True
+        graph = inner.run()
+        if inner.problems:
+            first, *_ = inner.problems
+            raise ChipfitError(first.code, f"in its body: {first.text}", first.hint)
+        return graph
+
     # ------------------------------------------------------------------------------------------ values
 
     def tensor(self, index: int) -> TensorRecord:

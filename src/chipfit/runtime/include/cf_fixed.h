@@ -52,6 +52,29 @@ static inline int32_t cf_one_over_one_plus_x(int32_t x)
     return cf_saturating_shl(y, 1);
 }
 
+/* 1 / sqrt(x) as Q0.31, with 2^bits as a factor that is left, for 1 <= x < 2^29: five Newton steps in Q3.28. One counts as
+ * just below one. */
+static inline int32_t cf_inverse_sqrt(int32_t x, int *bits)
+{
+    *bits = 0;
+    if (x <= 1) {
+        return INT32_MAX;
+    }
+    const int pairs = (cf_leading_zeros(x) - 1) / 2 - 1;
+    const int32_t half = cf_rdbpot((int32_t)((uint32_t)x << (2 * pairs)) >> 1, 1);
+    int32_t y = INT32_C(1) << 28;
+    for (int i = 0; i < 5; i++) {
+        const int32_t cube = cf_saturating_shl(cf_srdhm(cf_srdhm(y, y), y), 6);
+        y = cf_saturating_shl(cf_srdhm((INT32_C(1) << 28) + (INT32_C(1) << 27), y) - cf_srdhm(half, cube), 3);
+    }
+    y = cf_srdhm(y, 1518500250);
+    if (pairs > 11) {
+        return (int32_t)((uint32_t)y << (pairs - 11));
+    }
+    *bits = pairs - 11;
+    return y;
+}
+
 /* log(x) as Q5.26 for x >= 1 in Q12.19: x = r * 2^(e +- 1/4) with r near 2^(-1/4), and a rational function for log r */
 static inline int32_t cf_log_of_sum(int32_t x)
 {

@@ -13,6 +13,21 @@ float expm1f(float x)
     return (float)(exp(d) - 1.0);
 }
 
+/* erfc(z) = exp(-z * z) * t * p(t) with t = 2 / (2 + z); p was fitted for z from 0 to 10, to a relative 3e-9 */
+float erfcf(float x)
+{
+    static const double p[11] = {0.282088044654,   0.2822633639527,  0.2450704947214,   0.1862062285424,
+                                 0.05271115082104, 0.04047575983622, -0.02991137026604, -0.281317155621,
+                                 0.3759367821875,  -0.1889397921018, 0.03541649662565};
+    double z = fabs((double)x), t = 2.0 / (2.0 + z), sum;
+    int i;
+    for (sum = p[10], i = 9; i >= 0; i--) {
+        sum = sum * t + p[i];
+    }
+    sum *= t * exp(-z * z); /* a NaN comes through */
+    return (float)(x < 0.0f ? 2.0 - sum : sum);
+}
+
 float log1pf(float x)
 {
     double d = x;

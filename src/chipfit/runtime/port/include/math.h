@@ -37,6 +37,7 @@ float sqrtf(float x);
 float tanf(float x);
 float truncf(float x);
 
+float erfcf(float x);
 float expm1f(float x);
 float log1pf(float x);
 float powf(float x, float y);

@@ -1,0 +1,23 @@
+/* GELU, the approximate form, on float32. */
+#ifndef CF_GELU_TANH_F32_H
+#define CF_GELU_TANH_F32_H
+
+#include <math.h>
+
+#include "cf_kernel.h"
+
+typedef struct {
+    int32_t n;
+} cf_gelu_tanh_f32_params;
+
+CF_KERNEL void cf_gelu_tanh_f32(const float *x, /* (n) */
+                                float *y,       /* (n) */
+                                const cf_gelu_tanh_f32_params *p)
+{
+    for (int32_t i = 0; i < p->n; i++) {
+        const float v = x[i];
+        y[i] = 0.5f * v * (1.0f + tanhf(0.79788456f * (v + 0.044715f * v * v * v)));
+    }
+}
+
+#endif

@@ -1,0 +1,21 @@
+/* SQUARE on float32. */
+#ifndef CF_SQUARE_F32_H
+#define CF_SQUARE_F32_H
+
+#include "cf_kernel.h"
+
+typedef struct {
+    int32_t n;
+} cf_square_f32_params;
+
+CF_KERNEL void cf_square_f32(const float *x, /* (n) */
+                             float *y,       /* (n) */
+                             const cf_square_f32_params *p)
+{
+    for (int32_t i = 0; i < p->n; i++) {
+        const float v = x[i];
+        y[i] = v * v;
+    }
+}
+
+#endif
