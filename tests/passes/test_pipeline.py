@@ -44,11 +44,16 @@ def test_names_of_passes_are_unique_and_documented() -> None:
     assert names == [
         "fold_weight_dequantize",
         "fold_constants",
+        "remove_transposes",
         "remove_identity",
+        "fold_dilation",
         "fold_pad",
         "fold_requantize",
         "fold_activation",
         "merge_depthwise",
+        "scan_inline",
+        "scan_outputs",
+        "scan_bodies",
         "remove_dead",
         "dead_channels",
     ]

@@ -6,17 +6,25 @@ import pytest
 
 from chipfit.graph import DType, Quant, TensorType
 from chipfit.ops import Op
+from chipfit.ops.batch_to_space_nd import BatchToSpaceNd
+from chipfit.ops.broadcast_to import BroadcastTo
 from chipfit.ops.cast import Cast
 from chipfit.ops.concatenation import Concatenation
+from chipfit.ops.depth_to_space import DepthToSpace
 from chipfit.ops.expand_dims import ExpandDims
+from chipfit.ops.mirror_pad import MirrorPad
 from chipfit.ops.pad import Pad
 from chipfit.ops.quantize import Quantize
 from chipfit.ops.relu import Relu
 from chipfit.ops.reshape import Reshape
+from chipfit.ops.reverse_v2 import ReverseV2
 from chipfit.ops.slice import Slice
+from chipfit.ops.space_to_batch_nd import SpaceToBatchNd
+from chipfit.ops.space_to_depth import SpaceToDepth
 from chipfit.ops.split import Split
 from chipfit.ops.squeeze import Squeeze
 from chipfit.ops.strided_slice import StridedSlice
+from chipfit.ops.tile import Tile
 from chipfit.ops.transpose import Transpose
 from chipfit.passes import REMOVE_IDENTITY
 from passes.chains import Builder, ops_of
@@ -34,12 +42,21 @@ IDENTITIES: list[Op] = [
     Transpose((0, 1, 2, 3)),
     Concatenation(2),
     Split(1, (3,)),
+    MirrorPad(((0, 0),) * 4),
+    Tile((1, 1, 1, 1)),
+    BroadcastTo(SHAPE),
+    DepthToSpace(1),
+    SpaceToDepth(1),
+    SpaceToBatchNd(),
+    BatchToSpaceNd(),
+    ReverseV2((0,)),
 ]
 
 WORKERS: list[Op] = [
     Relu(),
     StridedSlice((0, 0, 4, 0), (1, 3, -1, 2), (1, 1, -1, 1)),
     Concatenation(0),
+    ReverseV2((1,)),
 ]
 
 

@@ -22,9 +22,10 @@ from chipfit.ops.relu import Relu
 from chipfit.ops.relu6 import Relu6
 from chipfit.ops.relu_n1_to_1 import ReluN1To1
 from chipfit.ops.sub import Sub
+from chipfit.ops.transpose_conv import TransposeConv
 from chipfit.passes._ranges import byte_table
 
-_CLAMPING = (Conv2D, DepthwiseConv2D, FullyConnected, Add, Sub, Mul, Pool)
+_CLAMPING = (Conv2D, DepthwiseConv2D, TransposeConv, FullyConnected, Add, Sub, Mul, Pool)
 _ACTIVATIONS: dict[type, Activation] = {Relu: "relu", Relu6: "relu6", ReluN1To1: "relu_n1_to_1"}
 
 _WIDE = np.arange(-1024, 1024)
