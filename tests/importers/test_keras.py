@@ -33,6 +33,8 @@ CASES: dict[str, Callable[[], Any]] = {
     "conv2d_groups": lambda: net((7, 10, 6), L.Conv2D(4, 3, groups=2)),
     "conv1d_same": lambda: net(ROW, L.Conv1D(5, 3, 2, "same", activation="tanh")),
     "conv1d_causal": lambda: net(ROW, L.Conv1D(5, 3, padding="causal", dilation_rate=2)),
+    "conv2d_transpose": lambda: net(IMAGE, L.Conv2DTranspose(5, 3, 2, "same", activation="relu")),
+    "conv1d_transpose": lambda: net(ROW, L.Conv1DTranspose(5, 4, 3, use_bias=False), L.BatchNormalization()),
     "depthwise2d": lambda: net(IMAGE, L.DepthwiseConv2D(3, 2, "same", depth_multiplier=2)),
     "depthwise1d": lambda: net(ROW, L.DepthwiseConv1D(3, 1, "same", depth_multiplier=2)),
     "separable2d": lambda: net(IMAGE, L.SeparableConv2D(5, 3, depth_multiplier=2, activation="elu")),
@@ -123,6 +125,12 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "new_axis": lambda x: x[:, None, :, 0],
     "pad": lambda x: ops.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]]),
     "pad_with_value": lambda x: ops.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]], constant_values=0.5),
+    "pad_reflect": lambda x: ops.pad(x, [[0, 0], [1, 2], [3, 1], [0, 0]], mode="reflect"),
+    "pad_symmetric": lambda x: ops.pad(x, [[0, 0], [7, 2], [0, 1], [0, 3]], mode="symmetric"),
+    "flip": lambda x: ops.flip(x, axis=1) + ops.flip(x, axis=(2, 3)),
+    "tile": lambda x: ops.tile(x, (1, 2, 1, 3)),
+    "tile_the_last": lambda x: ops.tile(x, (2,)),
+    "broadcast": lambda x: ops.broadcast_to(x[:, :1], (1, 7, 10, 3)),
     "matmul": lambda x: ops.matmul(x, np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)),
 }
 
@@ -298,23 +306,23 @@ def test_integers_at_the_input() -> None:
 
 def test_all_problems_at_once() -> None:
     x = keras.Input(IMAGE)
-    y = L.Conv2DTranspose(4, 3, name="up")(x)
-    y = L.LayerNormalization(name="norm")(y)
+    y = L.Conv2DTranspose(4, 2, dilation_rate=2, name="up")(x)
+    y = L.Softmax(axis=(1, 2), name="whole")(y)
     y = L.ReLU(threshold=0.5, name="late")(y)
-    y = L.Conv2D(3, 3, activation="gelu", name="soft")(y)
+    y = L.Conv2D(3, 3, activation="sparsemax", name="soft")(y)
     model = keras.Model(x, ops.erf(L.Dense(2)(y)))
     with pytest.raises(ChipfitError) as error:
         load_graph(model)
     assert error.value.code == "O001"
     lines = error.value.message.split("\n")
     assert lines[0] == "5 layers cannot be compiled:"
-    assert lines[1].strip() == "Conv2DTranspose 'up' (float32[1,7,10,3]): no layer that chipfit can compile"
-    assert lines[2].startswith("  LayerNormalization 'norm' (float32[1,9,12,4])")
+    assert lines[1].strip() == "Conv2DTranspose 'up' (float32[1,7,10,3]): dilation_rate=(2, 2) cannot be compiled"
+    assert lines[2] == "  Softmax 'whole' (float32[1,9,12,4]): axis=(1, 2) cannot be compiled"
     assert lines[3] == "  ReLU 'late' (float32[1,9,12,4]): threshold=0.5 cannot be compiled"
-    assert lines[4].startswith("  Conv2D 'soft' (float32[1,9,12,4]): activation 'gelu'")
+    assert lines[4].startswith("  Conv2D 'soft' (float32[1,9,12,4]): activation 'sparsemax'")
     assert lines[5].startswith("  Erf ")
-    assert "UpSampling2D" in error.value.hint
-    assert "BatchNormalization" in error.value.hint
+    assert "dilation_rate=1" in error.value.hint
+    assert "use a Softmax over one axis" in error.value.hint
 
 
 @pytest.mark.parametrize(

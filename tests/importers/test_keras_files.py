@@ -16,7 +16,8 @@ import chipfit
 from chipfit.errors import ChipfitError
 from chipfit.importers import load_graph
 from chipfit.importers.keras import files
-from chipfit.importers.keras.files import load_hdf5
+from chipfit.importers.keras.files import load_file
+from importers import elsewhere
 from importers.keras_nets import check, keras_or_skip, randomise
 
 keras = keras_or_skip()
@@ -89,7 +90,7 @@ def test_a_real_h5_of_keras_2(models_dir: Path) -> None:
     path = models_dir.parent / "k210" / "models" / "small.h5"
     if not path.is_file():
         pytest.skip(f"there is no {path}")
-    check(keras, load_hdf5(keras, path.read_bytes(), allow_code=False), source=path)
+    check(keras, load_file(keras, path.read_bytes(), allow_code=False), source=path)
 
 
 def test_weights_alone(tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ def _error_of(data: bytes) -> ChipfitError | None:
 def test_a_file_that_crashes_its_library(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The HDF5 library ends the process on some damaged files: that is another process than this one."""
     data = saved(small(), tmp_path, ending)
-    monkeypatch.setattr(files, "_READ_ALL", "import os; os.abort()")
+    monkeypatch.setattr(files, "_read_all", elsewhere.die)
     with pytest.raises(ChipfitError, match="HDF5 data is damaged") as error:
         load_graph(data)
     assert error.value.code == "F003"
@@ -226,7 +227,7 @@ def test_a_file_that_crashes_its_library(ending: str, tmp_path: Path, monkeypatc
 def test_a_zip_of_something_else() -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("data.pkl", b"")
+        archive.writestr("readme.txt", b"")
     with pytest.raises(ChipfitError, match="zip archive") as error:
         load_graph(out.getvalue())
     assert error.value.code == "F002"

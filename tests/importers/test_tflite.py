@@ -59,7 +59,6 @@ UNSUPPORTED = {
     "coral_movenet_lightning_ptq": ("O001", ["FLOOR_DIV", "GATHER_ND", "SQRT", "DIV version 1"]),
     "imagenet_mnv1_025_224_uint8": ("O002", ["29 operators", "CONV_2D", "DEPTHWISE_CONV_2D", "uint8"]),
     "tflm_audio_preprocessor_int8": ("O001", ["CUSTOM 'SignalWindow'", "CUSTOM 'SignalRfft'", "DIV"]),
-    "tflm_seanet_transpose_conv0_int16": ("O001", ["TRANSPOSE_CONV"]),
 }
 
 

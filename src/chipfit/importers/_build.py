@@ -16,6 +16,7 @@ from chipfit.ops.conv2d import Conv2D
 from chipfit.ops.depthwise_conv2d import DepthwiseConv2D
 from chipfit.ops.reshape import Reshape
 from chipfit.ops.transpose import Transpose
+from chipfit.ops.transpose_conv import TransposeConv
 
 
 class GraphBuilder:
@@ -168,7 +169,7 @@ class GraphBuilder:
     def _finished(self, outputs: Sequence[tuple[str, Value]]) -> Graph:
         graph = self._graph
         graph.outputs = [value for _, value in self._distinct(outputs)]
-        _remove_unread(graph)
+        remove_unread(graph)
         fold_scales(graph)
         self._add_biases()
         self._name_ports(outputs)
@@ -205,7 +206,7 @@ class GraphBuilder:
         As in .tflite files, where it is optional by the schema alone: LiteRT's depthwise kernel needs it.
         """
         for node in self._graph.nodes:
-            if isinstance(node.op, Conv2D | DepthwiseConv2D) and node.get("b") is None:
+            if isinstance(node.op, Conv2D | DepthwiseConv2D | TransposeConv) and node.get("b") is None:
                 zeros = np.zeros(node["y"].shape[-1], np.float32)
                 node.inputs = [*node.inputs[:2], self.constant(f"{node.name}/bias", zeros)]
 
@@ -218,7 +219,7 @@ class GraphBuilder:
             seen.add(value.name)
 
 
-def _remove_unread(graph: Graph) -> None:
+def remove_unread(graph: Graph) -> None:
     """Remove the nodes that no output depends on."""
     needed = set(graph.outputs)
     kept: list[Node] = []

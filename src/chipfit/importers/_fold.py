@@ -17,8 +17,9 @@ from chipfit.ops.depthwise_conv2d import DepthwiseConv2D
 from chipfit.ops.fully_connected import FullyConnected
 from chipfit.ops.mul import Mul
 from chipfit.ops.reshape import Reshape
+from chipfit.ops.transpose_conv import TransposeConv
 
-_OUT_AXIS: dict[type, int] = {Conv2D: 0, DepthwiseConv2D: 3, FullyConnected: 0}
+_OUT_AXIS: dict[type, int] = {Conv2D: 0, DepthwiseConv2D: 3, FullyConnected: 0, TransposeConv: 0}
 """The axis of the weights that counts output channels."""
 
 

@@ -11,7 +11,7 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (
         0,
         b"PK\x03\x04",
-        "a zip archive, but no .keras model: a PyTorch file or a download",
+        "a zip archive, but no .keras or .pt2 model",
         f"not read; {_CONVERT}",
     ),
     (0, b"LMDK", "a K210 model (.kmodel)", "it is compiled already; start from the .tflite it was made of"),
@@ -49,11 +49,4 @@ def _recognise(data: bytes) -> tuple[str, str]:
         return "a web page or XML, not a model", "the download went wrong: take the raw file's address"
     if b"unsigned char" in head or b"alignas" in head:
         return "C source with a model's bytes", "turn it back into a file, e.g. with `xxd -r -p`, or find its .tflite"
-    if _is_onnx(head):
-        return "an ONNX model", f"not read yet; {_CONVERT}, e.g. with onnx2tf"
-    return "of no format that chipfit knows", "chipfit reads TensorFlow Lite (.tflite) and Keras models (.keras, .h5)"
-
-
-def _is_onnx(head: bytes) -> bool:
-    """A protobuf whose first field is ``ir_version``, with the producer's name or an operator domain soon after."""
-    return head[:1] == b"\x08" and len(head) > 2 and head[1] < 32 and head[2] in (0x12, 0x3A, 0x42)
+    return "of no format that chipfit knows", "chipfit reads TensorFlow Lite, Keras, PyTorch (.pt2) and ONNX models"

@@ -11,7 +11,7 @@ from chipfit.importers.keras.layer import Function, LayerImporter
 
 Activation = Callable[[LayerImporter, Value], Value]
 
-_TABLE = "use relu, relu6, leaky_relu, elu, hard_silu, sigmoid, silu or tanh instead"
+_TABLE = "use relu, relu6, leaky_relu, elu, gelu, hard_silu, sigmoid, silu or tanh instead"
 
 _SELU = (1.6732632423543772, 1.0507009873554805)
 """Alpha and scale. Source: the constants of ``keras.activations.selu``."""
@@ -80,6 +80,39 @@ def _selu(o: LayerImporter, x: Value) -> Value:
     return o.emit("mul", [elu(o, x, alpha), o.number("scale", scale)])
 
 
+def softplus(o: LayerImporter, x: Value) -> Value:
+    """log(1 + exp(x)) as relu(x) + log(1 + exp(-|x|)), in which nothing is large."""
+    distance = o.emit("mul", [o.emit("abs", [x]), o.number("minus", -1.0)])
+    rest = o.emit("log", [o.emit("add", [o.emit("exp", [distance]), o.number("one", 1.0)])])
+    return o.emit("add", [o.emit("relu", [x]), rest])
+
+
+def mish(o: LayerImporter, x: Value) -> Value:
+    return o.emit("mul", [x, o.emit("tanh", [softplus(o, x)])])
+
+
+def softsign(o: LayerImporter, x: Value) -> Value:
+    return o.emit("div", [x, o.emit("add", [o.emit("abs", [x]), o.number("one", 1.0)])])
+
+
+def log_sigmoid(o: LayerImporter, x: Value) -> Value:
+    """-softplus(-x)."""
+    minus = o.number("minus", -1.0)
+    return o.emit("mul", [softplus(o, o.emit("mul", [x, minus])), minus])
+
+
+def celu(o: LayerImporter, x: Value, alpha: float = 1.0) -> Value:
+    """x < 0 ? alpha * (exp(x / alpha) - 1) : x, which is alpha * elu(x / alpha)."""
+    if alpha == 1:
+        return o.emit("elu", [x])
+    inner = o.emit("elu", [o.emit("mul", [x, o.number("reciprocal", 1 / alpha)])])
+    return o.emit("mul", [inner, o.number("alpha", alpha)])
+
+
+def gelu(o: LayerImporter, x: Value, approximate: bool = False) -> Value:
+    return o.emit("gelu", [x], approximate=bool(approximate))
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "linear": lambda o, x: x,
     "relu": _plain("relu"),
@@ -95,6 +128,14 @@ ACTIVATIONS: dict[str, Activation] = {
     "leaky_relu": leaky_relu,
     "elu": elu,
     "selu": _selu,
+    "celu": celu,
+    "exponential": _plain("exp"),
+    "gelu": gelu,
+    "softplus": softplus,
+    "softsign": softsign,
+    "mish": mish,
+    "log_sigmoid": log_sigmoid,
+    "tanh_shrink": lambda o, x: o.emit("sub", [x, o.emit("tanh", [x])]),
     "softmax": softmax,
     "log_softmax": log_softmax,
 }

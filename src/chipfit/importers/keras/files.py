@@ -4,43 +4,26 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from chipfit.errors import ChipfitError
+from chipfit.importers._apart import ApartError, call_apart
 from chipfit.importers._problems import Problem, raise_problems
 from chipfit.importers.keras.framework import import_h5py
+from chipfit.importers.keras.legacy import items, modernise
 
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 
 _MOST_BYTES = 1 << 30
 _MOST_SECONDS = 120
 _WEIGHTS = "model.weights.h5"
-_READ_ALL = """
-import sys
-import h5py
-
-def read(name, item):
-    for key in item.attrs:
-        item.attrs[key]
-    if isinstance(item, h5py.Dataset):
-        if item.nbytes > int(sys.argv[2]):
-            raise ValueError(f"{name} has {item.nbytes} bytes")
-        item[()]
-
-with h5py.File(sys.argv[1], "r") as file:
-    read("/", file)
-    file.visititems(read)
-"""
-"""A program that reads all of a file, and fails or dies where that cannot be done."""
-
-_ALLOW = "if you trust the file: chipfit.load(..., allow_code=True), or register the class with Keras before"
+_ALLOW = (
+    "if you trust the file: chipfit.load(..., allow_code=True), --allow-code, or register the class with Keras before"
+)
 _REGISTER = "register classes of your own before: keras.saving.register_keras_serializable"
 _DAMAGED = "save the model again with model.save('name.keras')"
 
@@ -56,8 +39,16 @@ def is_keras_archive(data: bytes) -> bool:
         return False
 
 
-def load_archive(keras: Any, data: bytes, allow_code: bool) -> Any:
-    """The model in a ``.keras`` archive."""
+def load_file(keras: Any, data: bytes, allow_code: bool, is_apart: bool = False) -> Any:
+    """The Keras model in a ``.keras`` or ``.h5`` file.
+
+    ``is_apart``: this process may crash. Raises ChipfitError O001 for code that is not allowed, F002, F003 or F005 for
+    files that cannot be read.
+    """
+    return (_load_hdf5 if data.startswith(HDF5) else _load_archive)(keras, data, allow_code, is_apart)
+
+
+def _load_archive(keras: Any, data: bytes, allow_code: bool, is_apart: bool) -> Any:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(item.file_size for item in archive.infolist()) > _MOST_BYTES:
@@ -73,19 +64,18 @@ def load_archive(keras: Any, data: bytes, allow_code: bool) -> Any:
         _refuse_code(keras, config)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / _WEIGHTS).write_bytes(weights)
-        _require_sound(Path(folder) / _WEIGHTS)
+        _require_sound(Path(folder) / _WEIGHTS, is_apart)
         path = Path(folder) / "model.keras"
         path.write_bytes(data)
         return _guarded(lambda: keras.models.load_model(path, compile=False, safe_mode=not allow_code))
 
 
-def load_hdf5(keras: Any, data: bytes, allow_code: bool) -> Any:
-    """The model in an ``.h5`` file of Keras 3 or 2."""
+def _load_hdf5(keras: Any, data: bytes, allow_code: bool, is_apart: bool) -> Any:
     h5py = import_h5py()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.h5"
         path.write_bytes(data)
-        _require_sound(path)
+        _require_sound(path, is_apart)
         try:
             with h5py.File(path, "r+") as file:
                 text: Any = file.attrs.get("model_config")
@@ -95,28 +85,44 @@ def load_hdf5(keras: Any, data: bytes, allow_code: bool) -> Any:
                 config = json.loads(text)
                 if not allow_code:
                     _refuse_code(keras, config)
-                if _modernised(config):
-                    file.attrs["model_config"] = json.dumps(config)
+                modernise(config)
+                file.attrs["model_config"] = json.dumps(config)
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
             raise ChipfitError("F003", f"the HDF5 file is damaged: {error}", _DAMAGED) from None
         return _guarded(lambda: keras.models.load_model(path, compile=False, safe_mode=not allow_code))
 
 
-def _require_sound(path: Path) -> None:
+def _require_sound(path: Path, is_apart: bool) -> None:
     """Raise ChipfitError F003 for an HDF5 file that cannot be read to its end.
 
-    Another process does it first: the HDF5 library ends the process that reads some damaged files.
+    Another process than the user's does it first: the HDF5 library ends the one that reads some damaged files.
     """
     import_h5py()
-    command = [sys.executable, "-c", _READ_ALL, str(path), str(_MOST_BYTES)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_MOST_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise ChipfitError("F003", "the HDF5 data is damaged: it cannot be read in time", _DAMAGED) from None
-    if done.returncode:
-        said = done.stderr.strip().split("\n")[-1][:300]
-        reason = said if done.returncode > 0 else f"the HDF5 library crashes on it (signal {-done.returncode})"
-        raise ChipfitError("F003", f"the HDF5 data is damaged: {reason}", _DAMAGED)
+        if is_apart:
+            _read_all(path)
+        else:
+            call_apart(_read_all, path, seconds=_MOST_SECONDS)
+    except ApartError as error:
+        said = f": {error.said[-1][:300]}" if error.said else ""
+        raise ChipfitError("F003", f"the HDF5 data is damaged: what reads it {error.reason}{said}", _DAMAGED) from None
+
+
+def _read_all(path: Path) -> None:
+    """Read all of an HDF5 file. Raises anything, or dies, where that cannot be done."""
+    h5py = import_h5py()
+
+    def read(name: str, item: Any) -> None:
+        for key in item.attrs:
+            item.attrs[key]
+        if isinstance(item, h5py.Dataset):
+            if item.nbytes > _MOST_BYTES:
+                raise ValueError(f"{name} has {item.nbytes} bytes")
+            item[()]
+
+    with h5py.File(path, "r") as file:
+        read("/", file)
+        file.visititems(read)
 
 
 def _guarded(load: Any) -> Any:
@@ -137,24 +143,11 @@ def _guarded(load: Any) -> Any:
 # ---------------------------------------------------------------------------------------------- configurations
 
 
-def _items(config: Any) -> Iterator[dict[str, Any]]:
-    """Every description of an object in a configuration, outermost first."""
-    waiting = [config]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            if isinstance(item.get("class_name"), str):
-                yield item
-            waiting += reversed(list(item.values()))
-        elif isinstance(item, list):
-            waiting += reversed(item)
-
-
 def _refuse_code(keras: Any, config: Any) -> None:
     """Raise ChipfitError O001, with all of them, for layers whose meaning is code and not a class of Keras."""
     known = set(keras.saving.get_custom_objects())
     problems: list[Problem] = []
-    for item in _items(config):
+    for item in items(config):
         kind, module, registered = item["class_name"], item.get("module"), item.get("registered_name")
         inner = item.get("config")
         name = inner.get("name") if isinstance(inner, dict) else None
@@ -168,14 +161,3 @@ def _refuse_code(keras: Any, config: Any) -> None:
         elif isinstance(registered, str) and ">" in registered:
             problems.append(Problem("O001", f"{where}: it is the class '{registered}', not one of Keras", _ALLOW))
     raise_problems(problems, "layers")
-
-
-def _modernised(config: Any) -> bool:
-    """Remove settings that Keras 2 wrote and Keras 3 does not know, where they say nothing; whether there were any."""
-    found = False
-    for item in _items(config):
-        inner = item.get("config")
-        if item["class_name"] == "DepthwiseConv2D" and isinstance(inner, dict) and inner.get("groups") == 1:
-            del inner["groups"]
-            found = True
-    return found

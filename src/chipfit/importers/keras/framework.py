@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chipfit.errors import ChipfitError
+from chipfit.importers._quiet import quiet
 
 _BACKENDS = ("tensorflow", "torch", "jax")
 """In the order in which they are taken. The numpy backend of Keras needs jax, so that it is no fourth one."""
@@ -24,13 +25,20 @@ def import_keras() -> Any:
     Raises ChipfitError T001 where Keras or every backend is missing.
     """
     if "keras" not in sys.modules:
-        _require("keras")
-        _import_with_backend()
+        require_keras()
+        with quiet():
+            _import_with_backend()
     keras: Any = importlib.import_module("keras")
     version = str(getattr(keras, "__version__", "2"))
     if version.startswith("2."):
         raise ChipfitError("T001", f"Keras {version} is installed, Keras 3 is needed", 'pip install "keras>=3"')
     return keras
+
+
+def require_keras() -> None:
+    """Raise ChipfitError T001 where Keras is missing."""
+    if "keras" not in sys.modules:
+        _require("keras")
 
 
 def import_h5py() -> Any:

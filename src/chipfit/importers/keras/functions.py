@@ -9,7 +9,21 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import DType, Value
-from chipfit.importers.keras.activations import clipped_relu, elu, hard_sigmoid, leaky_relu, log_softmax, silu, softmax
+from chipfit.importers.keras.activations import (
+    celu,
+    clipped_relu,
+    elu,
+    gelu,
+    hard_sigmoid,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    mish,
+    silu,
+    softmax,
+    softplus,
+    softsign,
+)
 from chipfit.importers.keras.layer import Function, LayerImporter
 from chipfit.importers.keras.shapes import resolved
 
@@ -26,16 +40,72 @@ def _binary(op: str) -> Function:
 def _divide(o: LayerImporter) -> Value:
     a, b = _pair(o)
     if not b.is_const:
-        raise ChipfitError("O002", f"it divides by '{b.name}', which is computed", "multiply by a constant instead")
+        return o.emit("div", [a, b])
     return o.emit("mul", [a, o.constant("reciprocal", 1 / b.array)])
 
 
 def _matmul(o: LayerImporter) -> Value:
     a, b = _pair(o)
-    if not b.is_const or len(b.shape) != 2:
-        hint = "multiply by a constant matrix (a Dense layer)"
-        raise ChipfitError("O002", f"it multiplies '{a.name}' by '{b.name}' ({b.type})", hint)
-    return o.emit("fully_connected", [a, o.constant("kernel", b.array.T), None], keep_dims=len(a.shape) > 2)
+    if b.is_const and len(b.shape) == 2:
+        return o.emit("fully_connected", [a, o.constant("kernel", b.array.T), None], keep_dims=len(a.shape) > 2)
+    if min(len(a.shape), len(b.shape)) < 2:
+        raise ChipfitError(
+            "O002", f"it multiplies '{a.name}' ({a.type}) by '{b.name}' ({b.type})", "give both two axes"
+        )
+    return o.emit("batch_matmul", [a, b])
+
+
+def _comparison(op: str) -> Function:
+    """Integers are compared as such, anything else as float32."""
+
+    def function(o: LayerImporter) -> Value:
+        a, b = (o.tensor(o.argument(i, name)) for i, name in ((0, "x1"), (1, "x2")))
+        if a.dtype.is_float or b.dtype.is_float:
+            a, b = o.real(a), o.real(b)
+        else:
+            a, b = o.cast(a, DType.INT32), o.cast(b, DType.INT32)
+        return o.emit(op, [a, b], DType.BOOL)
+
+    return function
+
+
+def _logical(op: str) -> Function:
+    def function(o: LayerImporter) -> Value:
+        return o.emit(op, [o.cast(o.tensor(o.argument(i, name)), DType.BOOL) for i, name in ((0, "x1"), (1, "x2"))])
+
+    return function
+
+
+def _where(o: LayerImporter) -> Value:
+    condition = o.cast(o.tensor(o.argument(0, "condition")), DType.BOOL)
+    a, b = (o.real(o.tensor(o.argument(i, name))) for i, name in ((1, "x1"), (2, "x2")))
+    return o.emit("select_v2", [condition, a, b], DType.FLOAT32)
+
+
+def _variance(o: LayerImporter) -> Value:
+    x, keep = o.real(o.x), bool(o.argument(2, "keepdims", False))
+    axes = _axes(o, len(x.shape), o.argument(1, "axis"))
+    centred = o.emit("sub", [x, o.emit("mean", [x], axes=axes, keep_dims=True)])
+    return o.emit("mean", [o.emit("mul", [centred, centred])], axes=axes, keep_dims=keep)
+
+
+def _arg_extremum(op: str) -> Function:
+    def function(o: LayerImporter) -> Value:
+        x, axis = o.real(o.x), o.argument(1, "axis")
+        if axis is None or o.argument(2, "keepdims", False):
+            raise ChipfitError(
+                "O002", f"axis={axis!r} with keepdims cannot be compiled", "name one axis, without keepdims"
+            )
+        return o.emit(op, [x], DType.INT32, axis=o.axis(int(axis), len(x.shape)))
+
+    return function
+
+
+def _cumsum(o: LayerImporter) -> Value:
+    x, axis = o.real(o.x), o.argument(1, "axis")
+    if axis is None:
+        raise ChipfitError("O002", "axis=None cannot be compiled", "name one axis")
+    return o.emit("cumsum", [x], axis=o.axis(int(axis), len(x.shape)))
 
 
 def _unary(function: Callable[[LayerImporter, Value], Value]) -> Function:
@@ -168,12 +238,34 @@ def _get_item(o: LayerImporter) -> Value:
 
 def _pad(o: LayerImporter) -> Value:
     x, mode = o.x, o.argument(2, "mode", "constant")
-    if mode != "constant":
-        raise ChipfitError("O002", f"mode={mode!r} cannot be compiled", "pad with a constant")
     setting = np.broadcast_to(np.asarray(o.argument(1, "pad_width")), (len(x.shape), 2))
     value = o.argument(3, "constant_values")
     pads = tuple((int(before), int(after)) for before, after in setting)
+    if mode in ("reflect", "symmetric"):
+        return o.emit("mirror_pad", [x], pads=pads, mode=mode)
+    if mode != "constant":
+        raise ChipfitError("O002", f"mode={mode!r} cannot be compiled", "pad with a constant, reflect or symmetric")
     return o.emit("pad", [x], pads=pads, value=None if not value else float(value))
+
+
+def _flip(o: LayerImporter) -> Value:
+    """Without axes: all but the first, which counts samples."""
+    x, setting = o.x, o.argument(1, "axis")
+    axes = tuple(range(1, len(x.shape))) if setting is None else _axes(o, len(x.shape), setting)
+    return o.emit("reverse_v2", [x], axes=axes)
+
+
+def _tile(o: LayerImporter) -> Value:
+    """Missing repeats are 1, missing axes have the size 1."""
+    x, repeats = o.x, [int(n) for n in np.ravel(o.argument(1, "repeats"))]
+    rank = max(len(x.shape), len(repeats))
+    x = o.reshape(x, (1,) * (rank - len(x.shape)) + x.shape)
+    return o.emit("tile", [x], multiples=(1,) * (rank - len(repeats)) + tuple(repeats))
+
+
+def _broadcast_to(o: LayerImporter) -> Value:
+    """Symbolic shapes have None or -1 for the samples of a batch, which are one here."""
+    return o.emit("broadcast_to", [o.x], shape=tuple(1 if d in (None, -1) else int(d) for d in o.argument(1, "shape")))
 
 
 def _cast(o: LayerImporter) -> Value:
@@ -196,6 +288,28 @@ FUNCTIONS: dict[str, Function] = {
     "Matmul": _matmul,
     "Negative": lambda o: o.emit("mul", [o.real(o.x), o.number("minus", -1.0)]),
     "Square": lambda o: o.emit("mul", [o.real(o.x), o.real(o.x)]),
+    **dict.fromkeys(("Abs", "Absolute"), _plain("abs")),
+    "Exp": _plain("exp"),
+    "Log": _plain("log"),
+    "Sqrt": _plain("sqrt"),
+    "Rsqrt": _plain("rsqrt"),
+    "Sin": _plain("sin"),
+    "Cos": _plain("cos"),
+    "Floor": _plain("floor"),
+    "Ceil": _plain("ceil"),
+    "Sign": _plain("sign"),
+    "Reciprocal": lambda o: o.emit("div", [o.number("one", 1.0), o.real(o.x)]),
+    "Power": _binary("pow"),
+    "Equal": _comparison("equal"),
+    "NotEqual": _comparison("not_equal"),
+    "Greater": _comparison("greater"),
+    "GreaterEqual": _comparison("greater_equal"),
+    "Less": _comparison("less"),
+    "LessEqual": _comparison("less_equal"),
+    "LogicalAnd": _logical("logical_and"),
+    "LogicalOr": _logical("logical_or"),
+    "LogicalNot": lambda o: o.emit("logical_not", [o.cast(o.x, DType.BOOL)]),
+    "Where": _where,
     "Clip": _clip,
     "Relu": _relu,
     "Relu6": _unary(lambda o, x: clipped_relu(o, x, 6)),
@@ -207,11 +321,23 @@ FUNCTIONS: dict[str, Function] = {
     "Silu": _unary(silu),
     "LeakyRelu": _unary(lambda o, x: leaky_relu(o, x, float(o.argument(1, "negative_slope", 0.2)))),
     "Elu": _unary(lambda o, x: elu(o, x, float(o.argument(1, "alpha", 1.0)))),
+    "Gelu": _unary(lambda o, x: gelu(o, x, bool(o.argument(1, "approximate", True)))),
+    "Celu": _unary(lambda o, x: celu(o, x, float(o.argument(1, "alpha", 1.0)))),
+    "Softplus": _unary(softplus),
+    "Softsign": _unary(softsign),
+    "Mish": _unary(mish),
+    "LogSigmoid": _unary(log_sigmoid),
     "Softmax": _along_axis(softmax),
     "LogSoftmax": _along_axis(log_softmax),
     "Mean": _reduction("mean"),
     "Sum": _reduction("sum"),
     "Max": _reduction("reduce_max"),
+    "Min": _reduction("reduce_min"),
+    "Prod": _reduction("reduce_prod"),
+    "Var": _variance,
+    "Argmax": _arg_extremum("arg_max"),
+    "Argmin": _arg_extremum("arg_min"),
+    "Cumsum": _cumsum,
     "Reshape": _reshape,
     "Transpose": _transpose,
     "ExpandDims": _expand_dims,
@@ -221,5 +347,8 @@ FUNCTIONS: dict[str, Function] = {
     "Split": _split,
     "GetItem": _get_item,
     "Pad": _pad,
+    "Flip": _flip,
+    "Tile": _tile,
+    "BroadcastTo": _broadcast_to,
     "Cast": _cast,
 }

@@ -7,7 +7,9 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Value
 from chipfit.importers.keras.activations import ACTIVATION_LAYERS, activate
+from chipfit.importers.keras.attention import ATTENTION
 from chipfit.importers.keras.layer import Function, LayerImporter
+from chipfit.importers.keras.normalization import NORMALIZATIONS, scaled
 from chipfit.importers.keras.recurrent import RECURRENT
 from chipfit.importers.keras.shapes import SHAPES
 from chipfit.importers.keras.windows import WINDOWS
@@ -22,15 +24,6 @@ def _dense(o: LayerImporter) -> Value:
     return activate(o, y, o.layer.activation)
 
 
-def _scaled(o: LayerImporter, x: Value, scale: Array, offset: Array) -> Value:
-    """x * scale + offset; factors of 1 and offsets of 0 are left out."""
-    if np.any(scale != 1):
-        x = o.emit("mul", [x, o.weight("scale", lambda: scale)])
-    if np.any(offset != 0):
-        x = o.emit("add", [x, o.weight("offset", lambda: offset)])
-    return x
-
-
 def _batch_normalization(o: LayerImporter) -> Value:
     """A factor and an offset for each channel; they fold into a layer before it, where there is one."""
     layer, x = o.layer, o.real(o.x)
@@ -43,7 +36,7 @@ def _batch_normalization(o: LayerImporter) -> Value:
     offset = -mean * scale
     if layer.center:
         offset = offset + o.variable("beta")
-    return o.along_last(x, layer.axis, lambda v: _scaled(o, v, scale, offset))
+    return o.along_last(x, layer.axis, lambda v: scaled(o, v, scale, offset))
 
 
 def _per_channel(o: LayerImporter, setting: object) -> Array:
@@ -52,7 +45,7 @@ def _per_channel(o: LayerImporter, setting: object) -> Array:
 
 
 def _rescaling(o: LayerImporter) -> Value:
-    return _scaled(o, o.real(o.x), _per_channel(o, o.layer.scale), _per_channel(o, o.layer.offset))
+    return scaled(o, o.real(o.x), _per_channel(o, o.layer.scale), _per_channel(o, o.layer.offset))
 
 
 def _normalization(o: LayerImporter) -> Value:
@@ -64,8 +57,8 @@ def _normalization(o: LayerImporter) -> Value:
     deviation = np.sqrt(np.atleast_1d(o.array(layer.variance).astype(np.float64)))
     deviation = np.maximum(deviation, o.model.keras.config.epsilon())
     if layer.invert:
-        return _scaled(o, o.real(o.x), deviation, mean)
-    return _scaled(o, o.real(o.x), 1 / deviation, -mean / deviation)
+        return scaled(o, o.real(o.x), deviation, mean)
+    return scaled(o, o.real(o.x), 1 / deviation, -mean / deviation)
 
 
 # ---------------------------------------------------------------------------------------------- several inputs
@@ -105,6 +98,8 @@ LAYERS: dict[str, Function] = {
     **WINDOWS,
     **SHAPES,
     **ACTIVATION_LAYERS,
+    **ATTENTION,
+    **NORMALIZATIONS,
     **RECURRENT,
     "Dense": _dense,
     "BatchNormalization": _batch_normalization,
@@ -120,14 +115,11 @@ LAYERS: dict[str, Function] = {
 }
 
 _CONV_LSTM = "use a TimeDistributed Conv2D and a GRU or LSTM behind it"
-_NORM = "use BatchNormalization, which becomes part of the layer before it"
 
 #: class -> the nearest thing the user can do
 ADVICE: dict[str, str] = {
     **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), _CONV_LSTM),
-    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose"), "use UpSampling2D and a Conv2D"),
     **dict.fromkeys(("Conv3D", "Conv3DTranspose", "MaxPooling3D", "AveragePooling3D"), "use two of the three axes"),
-    **dict.fromkeys(("LayerNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization"), _NORM),
     "Dot": "multiply the tensors (Multiply) and use a Dense layer for the sum",
     "Masking": "masks are not followed: give the model inputs of one length",
 }

@@ -42,8 +42,8 @@ def _simple_rnn(o: LayerImporter, cell: Any, name: str) -> Cell:
 
 def _gru(o: LayerImporter, cell: Any, name: str) -> Cell:
     kernel, recurrent, bias = _arrays(o, cell)
-    two = cell.reset_after and bias is not None
-    gates = split_gates("zrn", kernel, recurrent, bias[0] if two else bias, bias[1] if two else None)
+    both = (bias[0], bias[1]) if cell.reset_after and bias is not None else (bias, None)
+    gates = split_gates("zrn", kernel, recurrent, *both)
     activations = _activation(o, cell.activation), _activation(o, cell.recurrent_activation)
     return gru(name, gates, *activations, reset_after=bool(cell.reset_after))
 

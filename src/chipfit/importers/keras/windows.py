@@ -74,6 +74,43 @@ def conv(o: LayerImporter) -> Value:
     return activate(o, _as_image(o, function), o.layer.activation)
 
 
+def _cuts(o: LayerImporter, x: Value, kernel: Sequence[int], stride: Sequence[int]) -> Pads:
+    """What is cut off the sums of a transposed convolution; negative: rows and columns that are added behind.
+
+    Source: keras Conv2DTranspose, whose output is as large as ``output_padding`` says, or else ``stride`` times the
+    input (``same``), or the sums, at least as large as one stride more than the last input (``valid``).
+    """
+    if o.layer.padding not in ("same", "valid"):
+        raise o.refuse("padding")
+    setting = o.layer.output_padding
+    more = (None, None) if setting is None else tuple(int(n) for n in np.ravel(setting))
+    more = (None, *more)[-2:]
+    before: list[int] = []
+    after: list[int] = []
+    for size, k, s, extra in zip(x.shape[1:3], kernel, stride, more, strict=True):
+        sums = (size - 1) * s + k
+        if o.layer.padding == "valid":
+            target = sums + (max(k, s) - k if extra is None else extra)
+        else:
+            target = size * s if extra is None else (size - 1) * s + k % 2 + extra
+        before.append(0 if o.layer.padding == "valid" else max(0, sums - target) // 2)
+        after.append(sums - target - before[-1])
+    return (before[0], before[1], after[0], after[1])
+
+
+def conv_transpose(o: LayerImporter) -> Value:
+    """Kernels of Keras are (kh, kw, out, in)."""
+    if set(_sizes(o, "dilation_rate")) != {1}:
+        raise o.refuse("dilation_rate", "use dilation_rate=1 with a larger kernel")
+    stride = _sizes(o, "strides")
+
+    def function(x: Value) -> Value:
+        w = o.weight("kernel", lambda: _four(o.variable("kernel")).transpose(2, 0, 1, 3))
+        return o.emit("transpose_conv", [x, w, _bias(o)], stride=stride, pad=_cuts(o, x, w.shape[1:3], stride))
+
+    return activate(o, _as_image(o, function), o.layer.activation)
+
+
 def _depthwise_weights(o: LayerImporter, attribute: str) -> Value:
     """(kh, kw, in, multiplier) becomes (1, kh, kw, in * multiplier)."""
 
@@ -159,6 +196,7 @@ def resizing(o: LayerImporter) -> Value:
 
 WINDOWS: dict[str, Function] = {
     **dict.fromkeys(("Conv1D", "Conv2D"), conv),
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose"), conv_transpose),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), depthwise_conv),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), separable_conv),
     **dict.fromkeys(("MaxPooling1D", "MaxPooling2D"), pool("max_pool2d")),
