@@ -9,7 +9,7 @@ endif
 # tests run on as many processes as there are cores
 JOBS ?= auto
 
-.PHONY: setup setup-dev demo test lint format mutate memory bench bench-quantize clean
+.PHONY: setup setup-dev demo test lint format mutate memory bench bench-quantize example-mnist-gru clean
 
 $(BIN)/chipfit: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -49,6 +49,9 @@ bench: setup-dev  ## instructions, flash, RAM and stack of the benchmark models
 
 bench-quantize: setup-dev  ## accuracy of quantized models beside others: the tables in docs/quantization.md
 	$(BIN)/python benchmarks/quantization.py
+
+example-mnist-gru: setup-dev  ## train a GRU and an LSTM on MNIST, and run them on a simulated chip; data: CHIPFIT_DATA
+	$(BIN)/python examples/mnist_gru/run.py
 
 clean:
 	$(PYTHON) -c "import shutil; [shutil.rmtree(p, True) for p in ('$(VENV)', 'build', 'dist')]"

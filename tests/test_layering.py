@@ -28,8 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "graph": GROUND,
     "ops": GROUND | {"graph"},
     "importers": MODEL,
-    "exporters": MODEL,
-    "passes": MODEL,
+    "recurrent": MODEL,
+    "exporters": MODEL | {"recurrent"},
+    "passes": MODEL | {"recurrent"},
     "quantize": MODEL,
     "plan": MODEL,
     "interpret": MODEL,
@@ -45,9 +46,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "firmware_set": {"errors", "codegen", "emulate", "firmware", "samples"} | FIGURES,
     "memories": MODEL | {"codegen", "plan", "targets"},
     "build": MODEL | RUN | FIGURES | {"memories", "plan"},
-    "model": MODEL | {"build", "firmware", "importers", "interpret", "passes", "samples", "targets"} | FIGURES,
+    "model": MODEL
+    | {"build", "firmware", "importers", "interpret", "passes", "recurrent", "samples"}
+    | {"targets"}
+    | FIGURES,
     "bundle": {"errors", "build", "codegen", "emulate", "firmware_set", "memories", "model", "targets"} | FIGURES,
-    "quantization": MODEL | {"build", "exporters", "importers", "model", "oracle", "quantize", "targets"} | FIGURES,
+    "quantization": MODEL
+    | {"build", "exporters", "importers", "model", "oracle", "quantize", "recurrent", "targets"}
+    | FIGURES,
     "evaluation": MODEL
     | {"emulate", "exporters", "importers", "model", "oracle", "quantization", "quantize", "targets"}
     | FIGURES,

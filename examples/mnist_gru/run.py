@@ -49,7 +49,11 @@ def read_mnist() -> Mnist:
             f"{folder} lacks {', '.join(missing)}: set CHIPFIT_DATA to the folder that has mnist/ with these files"
         )
     images, digits, test, test_digits = (read_idx(folder / name) for name in names)
-    return Mnist(images.astype(np.float32) / 255, digits, test.astype(np.float32) / 255, test_digits)
+    return Mnist(rows(images), digits, rows(test), test_digits)
+
+
+def rows(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.divide(images, 255, dtype=np.float32)
 
 
 def main() -> None:
@@ -57,7 +61,7 @@ def main() -> None:
     for kind in ("gru", "lstm"):
         file = BUILD / f"{kind}.keras"
         if not file.is_file():
-            print(f"training {file}: one epoch of {len(data.train):,} pictures")
+            print(f"training {file}: two epochs of {len(data.train):,} pictures")
             train(kind, data.train, data.train_digits, file)
         show(kind, chipfit.load(file), data)
 
@@ -88,11 +92,8 @@ def verdict(same: bool) -> str:
 
 def evaluate(kind: str, model: chipfit.Model, integer: chipfit.Model, data: Mnist) -> None:
     found = chipfit.evaluate_models([model, integer], {model.inputs[0].name: data.test, "labels": data.test_digits})
-    real, small = found.models
-    print(
-        f"{kind.upper()}: {len(data.test):,} test pictures: float {100 * real.top1.share:.2f} %, "
-        f"int8 {100 * small.top1.share:.2f} %"
-    )
+    real, small = (100 * m.top1.share for m in found.models if m.top1 is not None)
+    print(f"{kind.upper()}: {len(data.test):,} test pictures: float {real:.2f} %, int8 {small:.2f} %")
 
 
 def stored(model: chipfit.Model, real: NDArray[np.float32]) -> NDArray[np.int8]:

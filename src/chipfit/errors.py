@@ -66,7 +66,7 @@ CODES: dict[str, ErrorCode] = {
     "F001": ErrorCode("cannot read the file", "The file does not exist or cannot be opened."),
     "F002": ErrorCode(
         "unknown file format",
-        "Formats are told by content, not by name. chipfit reads .tflite, .keras and .h5 (see docs/importing.md); "
+        "Formats are told by content, not by name: docs/importing.md lists those that chipfit reads; "
         "`chipfit op list` names the operators.",
     ),
     "F003": ErrorCode(
@@ -162,6 +162,11 @@ CODES: dict[str, ErrorCode] = {
     "T002": ErrorCode(
         "the C compiler failed",
         "The generated C did not compile. With chipfit's own compiler this is a bug of chipfit: please report it.",
+    ),
+    "T003": ErrorCode(
+        "a converter crashed or took too long",
+        "TensorFlow's converter runs in a process of its own. It ended without a result, or was stopped after the time "
+        "that it may take (`chipfit.load(..., timeout=seconds)`). Its last lines are shown.",
     ),
     # U: usage
     "U001": ErrorCode("wrong usage", "The arguments do not fit together: see the message."),

@@ -11,6 +11,7 @@ from chipfit.errors import ChipfitError
 from chipfit.graph import Node, Value
 from chipfit.model import Model
 from chipfit.ops import op_of
+from chipfit.ops.scan import Scan
 from chipfit.plan import MemoryPlan, PlanInfo, describe
 from chipfit.report.info import Alternative, ArenaSummary, InspectReport, LayerSummary, MemoryReport, options_of
 from chipfit.targets import Board, load_board
@@ -18,7 +19,7 @@ from chipfit.targets import Board, load_board
 
 def inspect_model(model: Model) -> InspectReport:
     """Layers, parameters, multiply-accumulates and the memory plan of a model."""
-    constants = [v for v in model.graph.values() if v.is_const]
+    constants = list(dict.fromkeys(v for node in model.graph.nodes for v in _constants(node)))
     arena, unknown = _arena(model)
     return InspectReport(
         model=model.name,
@@ -114,7 +115,7 @@ def _arena(model: Model) -> tuple[ArenaSummary | None, str | None]:
 
 
 def _layer(node: Node) -> LayerSummary:
-    constants: list[Value] = [v for v in dict.fromkeys(node.operands) if v.is_const]
+    constants = list(dict.fromkeys(_constants(node)))
     return LayerSummary(
         name=node.name,
         op=node.op.name,
@@ -122,3 +123,11 @@ def _layer(node: Node) -> LayerSummary:
         params=sum(v.type.size for v in constants),
         macs=op_of(node).macs(node),
     )
+
+
+def _constants(node: Node) -> Iterator[Value]:
+    """The constants of a layer, and of the layers inside of it."""
+    yield from (v for v in node.operands if v.is_const)
+    if isinstance(node.op, Scan):
+        for inner in node.op.body.nodes:
+            yield from _constants(inner)

@@ -12,30 +12,39 @@ import numpy as np
 from chipfit.build import STACK_BYTES, Aim, compile_graph
 from chipfit.firmware import Firmware
 from chipfit.graph import Array, Graph, Value
-from chipfit.importers import is_tflite, load_graph, read_file
+from chipfit.importers import MOST_SECONDS, load_source
 from chipfit.interpret import evaluate, initial_state
 from chipfit.ops import op_of
 from chipfit.passes import PIPELINE, integer_io
+from chipfit.recurrent import Form, StateMode, deploy
 from chipfit.report.data import TensorInfo, VerifyReport
 from chipfit.report.info import MemoryReport
 from chipfit.samples import SampleLike, Samples, as_samples, random_samples
 from chipfit.targets import Board
 
 
-def load(source: str | Path | bytes | Any, *, name: str | None = None, allow_code: bool = False) -> Model:
-    """Read a model file (``.tflite``, ``.keras``, ``.h5``), its bytes, or a Keras model in memory.
+def load(
+    source: str | Path | bytes | Any,
+    *,
+    name: str | None = None,
+    allow_code: bool = False,
+    signature: str | None = None,
+    timeout: float = MOST_SECONDS,
+    example_inputs: Any = None,
+) -> Model:
+    """Read a model: a file (``.tflite``, ``.keras``, ``.h5``) or its bytes, the folder of a SavedModel, or a model in
+    memory (of Keras; a function of TensorFlow).
 
     ``allow_code``: what a file holds of Python code (Lambda layers, classes of one's own) may be run; else such a file
-    is refused. Raises ChipfitError F001..F005 for files that cannot be read, O001 and O002 for what cannot be
-    compiled, T001 where the package is missing that reads such models.
+    is refused. ``signature``: that of a SavedModel, by default ``serving_default`` or the only one; ``timeout``:
+    seconds that TensorFlow's converter may take. ``example_inputs``: what a module of PyTorch is called with, one
+    sample (a tuple, a dictionary of keyword arguments, or one tensor). Raises ChipfitError F001..F005 for files that
+    cannot be read, O001 and O002 for what cannot be compiled, T001 where the package is missing that reads such models,
+    T003 where the converter crashes.
     """
-    data: bytes | None = None
-    if isinstance(source, str | Path):
-        name = name or Path(source).stem
-        source = read_file(Path(source))
-    if isinstance(source, bytes) and is_tflite(source):
-        data = source
-    graph = load_graph(source, name, allow_code=allow_code)
+    graph, data = load_source(
+        source, name, allow_code=allow_code, signature=signature, timeout=timeout, example_inputs=example_inputs
+    )
     report = PIPELINE.run(graph)
     return Model(graph, report.summary(), data)
 
@@ -47,7 +56,7 @@ class Model:
     graph: Graph
     passes: tuple[str, ...] = ()
     source: bytes | None = None
-    """The .tflite file it was loaded from, if it was one: what foreign interpreters run."""
+    """The .tflite file it was loaded from or converted to, if any: what foreign interpreters run."""
 
     @property
     def name(self) -> str:
@@ -89,6 +98,19 @@ class Model:
         """
         graph = integer_io(self.graph)
         return self if graph is self.graph else Model(graph, (*self.passes, "integer_io: took the conversions away"))
+
+    def recurrent(self, form: Form = "loop", state: StateMode | None = None, steps: int | None = None) -> Model:
+        """The same model with its recurrent layers in another form; integers stay the same, byte for byte.
+
+        ``form``: ``loop`` (a loop over the steps), ``unroll`` (the layers of all steps, sharing their weights) or
+        ``step`` (one step for each call). ``state``: how a run begins: ``reset`` (anew), ``kept`` (with what the last
+        run left) or ``io`` (states are inputs and outputs); default ``kept`` for ``step``, else ``reset``. ``steps``:
+        of each call, if not those of the model. Raises ChipfitError U001 where there is no recurrent layer, O002 where
+        a layer looks at several steps at once.
+        """
+        graph = deploy(self.graph, form, state, steps).copy()
+        report = PIPELINE.run(graph)
+        return Model(graph, (*self.passes, *report.summary()))
 
     def samples(self, count: int, seed: int = 0) -> list[tuple[Array, ...]]:
         """Seeded random samples over the whole range of the inputs."""

@@ -137,12 +137,14 @@ class QuantizedModel:
     preprocessing: Preprocessing | None
     source: bytes | None = None
     """The file of the float model: what it says besides the network is written back."""
+    loops: bool = False
+    """Whether its file has loops for recurrent layers (WHILE), which not all tools know; else they are unrolled."""
 
     def recurrent(
         self, form: Form = "loop", state: StateMode | None = None, steps: int | None = None
     ) -> QuantizedModel:
         """With its recurrent layers in another form: see :meth:`chipfit.Model.recurrent`."""
-        return replace(self, model=self.model.recurrent(form, state, steps))
+        return replace(self, model=self.model.recurrent(form, state, steps), loops=form == "loop")
 
     def tflite(self) -> bytes:
         """The model as a ``.tflite`` file, which also keeps how it was made and how pictures become inputs."""
@@ -150,7 +152,8 @@ class QuantizedModel:
         if self.preprocessing is not None:
             made["preprocessing"] = self.preprocessing.to_json()
         kept = Attached(None, {}) if self.source is None else tflite_attached(self.source)
-        return to_tflite(self.model.graph, {**kept.metadata, METADATA: json.dumps(made).encode()}, kept.signature)
+        metadata = {**kept.metadata, METADATA: json.dumps(made).encode()}
+        return to_tflite(self.model.graph, metadata, kept.signature, loops=self.loops)
 
 
 def check_target(out: Path, model: Path, *, folder: bool) -> None:

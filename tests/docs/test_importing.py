@@ -18,7 +18,7 @@ def _section(begin: str, end: str) -> str:
 
 def _names(text: str) -> set[str]:
     """Names in a list with commas; what is in parentheses is said of the one before."""
-    plain = re.sub(r"\(.*?\)", "", text).replace("\n", " ").replace(" and ", ", ").rstrip(". ")
+    plain = re.sub(r"\(.*?\)", "", text.replace("\n", " ")).replace(" and ", ", ").rstrip(". ")
     return {name.strip() for name in plain.split(",")}
 
 
@@ -32,7 +32,7 @@ def test_activations() -> None:
 
 
 def test_functions() -> None:
-    listed = _section("### Functions", "\0").partition("operations:")[2]
+    listed = _section("### Functions", "\n## ").partition("operations:")[2]
     assert _names(listed) == set(FUNCTIONS)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chipfit.errors import ChipfitError
-from chipfit.graph import Array, DType, Graph, Node, Quant, TensorType, Value, Variable
+from chipfit.graph import Array, DType, Graph, Node, OpBase, Quant, TensorType, Value, Variable
 from chipfit.graph.text import parse_graph, print_graph
 from chipfit.ops import REGISTRY, graph_of
 from chipfit.ops.assign_variable import AssignVariable
@@ -32,6 +32,10 @@ def sample_nodes(name: str) -> list[Node]:
 def assert_same(a: Graph, b: Graph) -> None:
     """Equal in everything: values in order with types and bytes, nodes, variables, inputs and outputs."""
 
+    def operator(op: OpBase) -> object:
+        """Operators are equal, but for graphs inside of them, of which the same is asked."""
+        return type(op), {k: facts(a) if isinstance(a, Graph) else a for k, a in op.attributes().items()}
+
     def facts(graph: Graph) -> list[object]:
         def value(v: Value | None) -> object:
             return v and (v.name, v.type, None if v.data is None else (v.data.dtype, v.data.tobytes()))
@@ -40,7 +44,7 @@ def assert_same(a: Graph, b: Graph) -> None:
             graph.name,
             [value(v) for v in graph.inputs],
             [value(v) for v in graph.outputs],
-            [(n.op, [value(v) for v in n.inputs], [value(v) for v in n.outputs]) for n in graph.nodes],
+            [(operator(n.op), [value(v) for v in n.inputs], [value(v) for v in n.outputs]) for n in graph.nodes],
             [(k, v.name, v.type, v.initial.tobytes()) for k, v in graph.variables.items()],
         ]
 
@@ -48,7 +52,11 @@ def assert_same(a: Graph, b: Graph) -> None:
 
 
 def constants_of(graph: Graph) -> dict[str, Array]:
+    """All of them by name, those of graphs inside included."""
     found = {v.name: v.array for v in graph.values() if v.is_const}
+    for node in graph.nodes:
+        for inner in node.op.attributes().values():
+            found.update(constants_of(inner) if isinstance(inner, Graph) else {})
     return {**found, **{name: v.initial for name, v in graph.variables.items()}}
 
 

@@ -12,10 +12,24 @@ from chipfit.errors import ChipfitError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chipfit.cli._console import Talk
+    from chipfit.model import Model
     from chipfit.report.data import TensorInfo
     from chipfit.samples import Samples
 
-ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help="A model file: .tflite, .keras or .h5.")]
+KINDS = "(.tflite, .keras, .h5, .onnx, or the folder of a SavedModel)"
+"""What MODEL may be; the content tells which one it is."""
+TARGET_HELP = f"A folder from `chipfit compile`, or a model {KINDS}."
+
+ModelFile = Annotated[str, typer.Argument(metavar="MODEL", help=f"A model {KINDS}.")]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Run Python code that a model file holds or names (Lambda layers, classes of one's own). Dangerous: it "
+        "can do all that you can. Only for files that you trust.",
+    ),
+]
 BoardName = Annotated[
     str, typer.Option("--board", "-b", metavar="BOARD", help="Name of a board, or a TOML file of your own.")
 ]
@@ -55,6 +69,23 @@ IntegerIo = Annotated[
 
 OFFERED_BOARD = "arduino-nano-33-ble"
 """The board that is named where a command is offered and the user has not named one."""
+
+
+def load_model(source: str, allow_code: bool, say: Talk) -> Model:
+    """The model that a file or folder holds. Raises ChipfitError as :func:`chipfit.load` does."""
+    import chipfit
+    from chipfit.importers import is_saved_model
+
+    if is_saved_model(Path(source)):
+        say.say("TensorFlow converts the model")
+    return chipfit.load(source, allow_code=allow_code)
+
+
+def is_compiled(target: str) -> bool:
+    """Whether a target is a folder that `chipfit compile` wrote, and not a model."""
+    from chipfit.importers import is_saved_model
+
+    return Path(target).is_dir() and not is_saved_model(Path(target))
 
 
 def read_inputs(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chipfit.cli._options import AsJson, Optimize, Seed
+from chipfit.cli._options import KINDS, AllowCode, AsJson, Optimize, Seed, load_model
 from chipfit.errors import ChipfitError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def bench(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Model files: .tflite, .keras or .h5.")],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=f"A model {KINDS}, or several.")],
     board: Annotated[
         list[str], typer.Option("--board", "-b", metavar="BOARD", help="Emulated board; may be given several times.")
     ],
@@ -27,6 +27,7 @@ def bench(
         Path | None, typer.Option("--compare", metavar="FILE", help="Show the change against an earlier -o FILE.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Also write the JSON here.")] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure models on emulated boards: instructions, estimated cycles, flash, RAM, stack.
@@ -34,7 +35,6 @@ def bench(
     Exit code 1 if outputs are not the reference's or, with --compare, if instructions rose by more than 2 % or any
     byte of RAM was added.
     """
-    import chipfit
     from chipfit.bench import bench as measure
     from chipfit.bench import failures
     from chipfit.cli._console import show, show_json, talk
@@ -42,7 +42,7 @@ def bench(
 
     before = _read(compare) if compare else None
     with talk("reading the models") as say:
-        loaded = [chipfit.load(model) for model in dict.fromkeys(models)]
+        loaded = [load_model(model, allow_code, say) for model in dict.fromkeys(models)]
         report = measure(
             loaded,
             list(dict.fromkeys(board)),

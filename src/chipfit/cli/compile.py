@@ -6,14 +6,24 @@ from typing import Annotated, Any
 
 import typer
 
-from chipfit.cli._options import AsJson, BoardName, InputForm, IntegerIo, Optimize, Place, PreserveInput
+from chipfit.cli._options import (
+    KINDS,
+    AllowCode,
+    AsJson,
+    BoardName,
+    InputForm,
+    IntegerIo,
+    Optimize,
+    Place,
+    PreserveInput,
+    load_model,
+)
+from chipfit.cli._recurrent import Form, StateMode, Steps, in_form
 from chipfit.errors import ChipfitError
 
 
 def compile(
-    models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="A model file (.tflite, .keras, .h5), or several.")
-    ],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=f"A model {KINDS}, or several.")],
     board: BoardName,
     out: Annotated[
         str | None,
@@ -37,6 +47,10 @@ def compile(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not chipfit's.")] = False,
     kernels: Annotated[bool, typer.Option("--kernels", help="Show each layer's kernel, and why not another.")] = False,
+    recurrent: Form = None,
+    recurrent_state: StateMode = None,
+    recurrent_steps: Steps = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Compile a model to C and to a program for a board.
@@ -53,7 +67,8 @@ def compile(
     if separate_arenas and len(models) == 1:
         raise ChipfitError("U001", "--separate-arenas is for several models", "leave it out")
     with talk("reading the model" if len(models) == 1 else "reading the models") as say:
-        loaded = [chipfit.load(model) for model in models]
+        loaded = [load_model(model, allow_code, say) for model in models]
+        loaded = [in_form(model, recurrent, recurrent_state, recurrent_steps) for model in loaded]
         if io_as_integers:
             loaded = [model.with_integer_io() for model in loaded]
         say.say(f"compiling for {board}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chipfit.cli._options import OFFERED_BOARD, AsJson
+from chipfit.cli._options import KINDS, OFFERED_BOARD, AllowCode, AsJson
 from chipfit.cli._pictures import Mean, Resize, Scale, Side, Std, preprocessing
 from chipfit.errors import ChipfitError
 
@@ -15,7 +15,7 @@ from chipfit.errors import ChipfitError
 def evaluate(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL...", help="Model files (.tflite, .keras, .h5), or folders of .tflite files."),
+        typer.Argument(metavar="MODEL...", help=f"A model {KINDS}, or several; or a folder of .tflite files."),
     ],
     data: Annotated[
         Path,
@@ -62,6 +62,7 @@ def evaluate(
             help="Draw the figures; into a folder (no .png or .svg): confusion matrices, too.",
         ),
     ] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare models on the same samples: accuracy, agreement, size, speed.
@@ -93,6 +94,7 @@ def evaluate(
             skip=skip,
             limit=limit,
             board=board,
+            allow_code=allow_code,
             progress=progress,
         )
     drawn: list[Path] = []
@@ -108,9 +110,8 @@ def evaluate(
 
 
 def _files(name: str) -> list[str]:
-    """The models in a folder; any other name stands for itself."""
-    folder = Path(name)
-    return sorted(map(str, folder.glob("*.tflite"))) or [name] if folder.is_dir() else [name]
+    """The ``.tflite`` files in a folder; any other name stands for itself, that of a SavedModel, too."""
+    return sorted(map(str, Path(name).glob("*.tflite"))) or [name]
 
 
 def add_to(app: typer.Typer) -> None:

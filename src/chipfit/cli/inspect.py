@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chipfit.cli._options import OFFERED_BOARD, AsJson, ModelFile
+from chipfit.cli._options import OFFERED_BOARD, AllowCode, AsJson, ModelFile, load_model
 from chipfit.errors import ChipfitError
 
 
@@ -14,13 +14,13 @@ def inspect(
     model: ModelFile,
     text: Annotated[bool, typer.Option("--text", help="Print the graph, one line per node.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print where every tensor lies in memory.")] = False,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Show layers, figures and memory of a model."""
     if text + plan + as_json > 1:
         raise ChipfitError("U001", "--text, --plan and --json exclude each other", "choose one")
-    import chipfit
-    from chipfit.cli._console import show, show_json, stdout
+    from chipfit.cli._console import show, show_json, stdout, talk
     from chipfit.graph.text import print_graph
     from chipfit.inspection import inspect_model, memory_plan
     from chipfit.plan import describe
@@ -28,7 +28,8 @@ def inspect(
     from chipfit.report.text_inspect import inspect_text
     from chipfit.report.text_memory import plan_text
 
-    loaded = chipfit.load(model)
+    with talk("reading the model") as say:
+        loaded = load_model(model, allow_code, say)
     if text:
         stdout().out(safe_lines(print_graph(loaded.graph, data=False)), end="", highlight=False)
     elif plan:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chipfit.cli._options import OFFERED_BOARD, AsJson, InputForm, Optimize, PreserveInput
+from chipfit.cli._options import (
+    OFFERED_BOARD,
+    TARGET_HELP,
+    AllowCode,
+    AsJson,
+    InputForm,
+    Optimize,
+    PreserveInput,
+    is_compiled,
+    load_model,
+)
 from chipfit.errors import ChipfitError
 
 if TYPE_CHECKING:
@@ -15,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def memory(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="A model file, or a folder from `chipfit compile`.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help=TARGET_HELP)],
     board: Annotated[
         str | None, typer.Option("--board", "-b", metavar="BOARD", help="Plan for this board.  [default: host]")
     ] = None,
@@ -25,6 +35,7 @@ def memory(
     out: Annotated[
         list[Path] | None, typer.Option("--out", "-o", metavar="MAP.png|MAP.svg", help="Draw it; may be repeated.")
     ] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Show where every tensor lies in RAM, what makes the peak, and what would need less.
@@ -39,12 +50,12 @@ def memory(
     for path in out or []:
         check_format(path)
     with talk("planning") as say:
-        if Path(target).is_dir():
+        if is_compiled(target):
             if board is not None or optimize != "balanced" or preserve_input or input_form != "whole":
                 raise ChipfitError("U001", f"'{target}' is compiled already", "leave out -b and the other options")
             report = chipfit.Firmware.open(target).memory
         else:
-            report = chipfit.load(target).memory(
+            report = load_model(target, allow_code, say).memory(
                 board or "host",
                 optimize=optimize,
                 preserve_input=preserve_input,
@@ -66,7 +77,7 @@ def _offers(target: str, report: MemoryReport, drawn: list[Path]) -> tuple[str, 
     board = OFFERED_BOARD if report.board == "host" else report.board
     best = min((a for a in report.alternatives if a.options), key=lambda a: a.arena, default=None)
     options = best.options if best else report.options
-    is_folder = Path(target).is_dir()
+    is_folder = is_compiled(target)
     asked = () if is_folder else ("-b", report.board, *report.options)
     draw = () if drawn else (command("memory", target, *asked, "-o", "map.png"),)
     return draw if is_folder else (*draw, command("compile", target, "-b", board, *options))

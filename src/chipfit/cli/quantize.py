@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from chipfit.cli._options import OFFERED_BOARD, AsJson, ModelFile
+from chipfit.cli._options import OFFERED_BOARD, AllowCode, AsJson, ModelFile, load_model
 from chipfit.cli._pictures import Mean, Resize, Scale, Side, Std, preprocessing
+from chipfit.cli._recurrent import Form, StateMode, States, Steps, in_form, states_of
 from chipfit.errors import ChipfitError
 
 
@@ -69,6 +70,11 @@ def quantize(
     max_int16: Annotated[
         int | None, typer.Option("--max-int16", min=0, metavar="N", help="But no more than N tensors.")
     ] = None,
+    recurrent: Form = None,
+    recurrent_state: StateMode = None,
+    recurrent_steps: Steps = None,
+    state: States = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Turn a float model into smaller ones: float16 weights, int8 weights, or integers throughout.
@@ -76,7 +82,6 @@ def quantize(
     The first samples choose scales, integers and biases; the others, which the model has not seen, judge it. Without -o
     nothing is written. Pixels become (pixel * scale - mean) / std: state what the model was trained with.
     """
-    import chipfit
     from chipfit.cli._console import show, show_json, talk
     from chipfit.quantization import (
         VariantsReport,
@@ -110,8 +115,11 @@ def quantize(
         def progress(what: str, done: int, total: int) -> None:
             say.say(f"{what}: {done} of {total}")
 
-        loaded = chipfit.load(model)
-        read = None if data is None else read_data(loaded, data, how, samples + tested, progress)
+        loaded = load_model(model, allow_code, say)
+        states = states_of(state)
+        # sequences of a model of one step are not what its inputs take
+        is_step = bool(states or loaded.graph.variables)
+        read = data if data is None or is_step else read_data(loaded, data, how, samples + tested, progress)
         variants = list(
             quantize_variants(
                 loaded,
@@ -121,9 +129,11 @@ def quantize(
                 contributions=steps,
                 explain=explain or bool(chart),
                 budget=budget,
+                states=states,
                 progress=progress,
             )
         )
+        variants = [in_form(made, recurrent, recurrent_state, recurrent_steps) for made in variants]
         if read is None and how != Preprocessing():
             variants = [dataclasses.replace(made, preprocessing=how) for made in variants]
         for path in chart or []:
@@ -140,11 +150,17 @@ def quantize(
         else:
             show(lambda width: quantize_text(report, width, source=model, board=OFFERED_BOARD))
         return
-    whole = VariantsReport(loaded.name, Path(model).stat().st_size, tuple(reports))
+    whole = VariantsReport(loaded.name, _size(Path(model)), tuple(reports))
     if as_json:
         show_json(whole.to_json())
     else:
         show(lambda width: variants_text(whole, width, source=model, data=data))
+
+
+def _size(model: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    files = model.rglob("*") if model.is_dir() else [model]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def add_to(app: typer.Typer) -> None:

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chipfit.cli._options import OFFERED_BOARD, AsJson, InputFile, RandomCount, Seed, read_inputs
+from chipfit.cli._options import (
+    OFFERED_BOARD,
+    TARGET_HELP,
+    AllowCode,
+    AsJson,
+    InputFile,
+    RandomCount,
+    Seed,
+    is_compiled,
+    load_model,
+    read_inputs,
+)
 from chipfit.errors import ChipfitError
 
 if TYPE_CHECKING:
@@ -20,9 +31,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="A folder from `chipfit compile`, or a model file.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help=TARGET_HELP)],
     board: Annotated[
-        str | None, typer.Option("--board", "-b", metavar="BOARD", help="The board, if TARGET is a model file.")
+        str | None, typer.Option("--board", "-b", metavar="BOARD", help="The board, if TARGET is a model.")
     ] = None,
     input_file: InputFile = None,
     random: RandomCount = None,
@@ -33,6 +44,7 @@ def run(
     max_instructions: Annotated[
         int | None, typer.Option("--max-instructions", min=1, metavar="N", help="Stop a run that takes longer.")
     ] = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a model on the emulated chip.
@@ -46,12 +58,12 @@ def run(
     from chipfit.report.text_run import run_text
     from chipfit.samples import save_outputs
 
-    if Path(target).is_dir() and holds_several(Path(target)):
+    if is_compiled(target) and holds_several(Path(target)):
         _run_several(
             target, board, input_file, random or 1, seed or 0, save, max_instructions or DEFAULT_LIMIT, as_json
         )
         return
-    with talk("reading") as say, _firmware(target, board, say) as firmware:
+    with talk("reading") as say, _firmware(target, board, allow_code, say) as firmware:
         samples, source = read_inputs(firmware.inputs, input_file, random, seed, default=1)
         say.say("running")
         report = firmware.run(samples, max_instructions=max_instructions or DEFAULT_LIMIT, progress=say.instructions)
@@ -98,12 +110,12 @@ def _run_several(
 
 
 @contextmanager
-def _firmware(target: str, board: str | None, say: Talk) -> Generator[Firmware]:
+def _firmware(target: str, board: str | None, allow_code: bool, say: Talk) -> Generator[Firmware]:
     """What TARGET is: a compiled folder, or a model that is compiled into a folder that goes afterwards."""
     import chipfit
     from chipfit.report.text import command
 
-    if Path(target).is_dir():
+    if is_compiled(target):
         if board is not None:
             raise ChipfitError("U001", f"'{target}' is a folder: it is compiled for a board already", "leave out -b")
         yield chipfit.Firmware.open(target)
@@ -112,8 +124,8 @@ def _firmware(target: str, board: str | None, say: Talk) -> Generator[Firmware]:
         raise ChipfitError("F001", f"there is no file or folder '{target}'", "check the path")
     if board is None:
         hint = f"`{command('run', target, '-b', OFFERED_BOARD)}` compiles it first"
-        raise ChipfitError("U001", f"'{target}' is a file; for a model file a board must be named", hint)
-    model = chipfit.load(target)
+        raise ChipfitError("U001", f"'{target}' is a model, for which a board must be named", hint)
+    model = load_model(target, allow_code, say)
     say.say(f"compiling for {board}")
     with tempfile.TemporaryDirectory(prefix="chipfit-run-") as folder:
         yield model.compile(board, Path(folder) / "firmware")
@@ -123,7 +135,7 @@ def _offer(target: str, report: RunReport) -> str | None:
     """A model file can be verified next; of a compiled folder the model is not known."""
     from chipfit.report.text import command
 
-    return None if Path(target).is_dir() else command("verify", target, "-b", report.board)
+    return None if is_compiled(target) else command("verify", target, "-b", report.board)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -37,11 +37,13 @@ def lower(
     weight_flash: int | None = None,
     shared: bool = False,
     goal: Goal = BALANCED,
+    inside: bool = False,
 ) -> Program:
     """Choose a kernel for every node and plan the memory, for a core with these features.
 
     ``weight_flash``: bytes that all weights may take; None: one byte per weight stays one byte. ``shared``: only
-    kernels whose body all layers can share. ``goal``: what may be done for a small arena.
+    kernels whose body all layers can share. ``goal``: what may be done for a small arena. ``inside``: the graph is the
+    body of a loop.
     Raises ChipfitError O002 for a node without a kernel, or for an input that cannot come by rows.
     """
     if not graph.inputs:
@@ -56,7 +58,7 @@ def lower(
     plan, taken = Fit(graph, order, views, demands, widths, goal, loops).solve()
     width = dict(zip(order, widths, strict=True))
     choices = [rejections(c.node, demands, width[c.node], c.kernel) for c in taken]
-    return _program(prefix, graph, plan, taken, choices)
+    return _program(prefix, graph, plan, taken, choices, inside=inside)
 
 
 def _loops(
@@ -67,7 +69,7 @@ def _loops(
     found: dict[Node, Candidate] = {}
     for index, node in enumerate(order):
         if isinstance(node.op, Scan):
-            body = lower(node.op.body, features, f"{prefix}_s{index}", shared=shared, goal=inner)
+            body = lower(node.op.body, features, f"{prefix}_s{index}", shared=shared, goal=inner, inside=True)
             found[node] = Candidate(node, LOOP, (), body=body)
     return found
 
@@ -83,7 +85,13 @@ def assemble(graph: Graph, order: Sequence[Node], choices: Sequence[Choice], pre
 
 
 def _program(
-    prefix: str, graph: Graph, plan: MemoryPlan, taken: Sequence[Candidate], choices: Sequence[Choice]
+    prefix: str,
+    graph: Graph,
+    plan: MemoryPlan,
+    taken: Sequence[Candidate],
+    choices: Sequence[Choice],
+    *,
+    inside: bool = False,
 ) -> Program:
     backward = {plan.units[step].nodes[0] for step in plan.backward}
     steps: list[Step] = []
@@ -91,7 +99,7 @@ def _program(
         calls = tuple(_backward(call) for call in c.calls) if c.node in backward else c.calls
         steps.append(Step(f"{prefix}_{index:02d}_{c.node.op.name}", c.node, choice, calls, c.rows, c.body))
     program = Program(prefix, graph, steps, plan)
-    collect_constants(program)
+    collect_constants(program, inside=inside)
     return program
 
 

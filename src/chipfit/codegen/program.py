@@ -104,7 +104,7 @@ class Program:
     def take_in(self, body: Program) -> None:
         """Let a program inside of this one have its constants here."""
         body.constants, body._symbols = self.constants, self._symbols
-        collect_constants(body)
+        collect_constants(body, inside=True)
 
     def share_constants(self, known: dict[tuple[str, bytes], str]) -> None:
         """Take the symbols of constants that another program has, and say which this one has."""
@@ -156,8 +156,11 @@ class Program:
         return index, offset - regions[index].begin
 
 
-def collect_constants(program: Program) -> None:
-    """Give every constant that a call points at its symbol. Raises O002 for an output that is a constant."""
+def collect_constants(program: Program, *, inside: bool) -> None:
+    """Give every constant that a call points at its symbol.
+
+    ``inside``: the program is the body of a loop, which copies outputs that are constants. Elsewhere they are O002.
+    """
     for step in program.steps:
         if step.body is not None:
             program.take_in(step.body)
@@ -169,7 +172,9 @@ def collect_constants(program: Program) -> None:
                 if isinstance(arg, Const):
                     program.constant(arg.data, arg.role)
     for value in program.graph.outputs:
-        if value.is_const:
+        if value.is_const and inside:
+            program.constant(value.array, "weights")
+        elif value.is_const:
             raise ChipfitError(
                 "O002",
                 f"graph output '{value.name}' does not depend on any input",

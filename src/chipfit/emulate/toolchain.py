@@ -11,6 +11,7 @@ The support library is compiled by zig on the first use of a target (about 6 s, 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -40,7 +41,15 @@ _WORKERS = min(4, os.cpu_count() or 1)
 
 
 def zig_cc() -> list[str]:
-    """The command of the C compiler in the ziglang wheel."""
+    """The command of the C compiler in the ziglang wheel.
+
+    The program itself where it is found: by way of ``python -m`` each of many calls starts an interpreter as well.
+    """
+    package = importlib.util.find_spec("ziglang")
+    for folder in (package.submodule_search_locations or ()) if package else ():
+        program = Path(folder) / ("zig.exe" if sys.platform == "win32" else "zig")
+        if program.is_file():
+            return [str(program), "cc"]
     return [sys.executable, "-m", "ziglang", "cc"]
 
 

@@ -45,6 +45,7 @@ def evaluate_models(
     skip: int = 0,
     limit: int | None = None,
     board: str | Board | None = None,
+    allow_code: bool = False,
     progress: Progress = no_progress,
 ) -> EvaluationReport:
     """Accuracy, agreement, size and speed of models that take the same inputs, on the same samples.
@@ -54,7 +55,7 @@ def evaluate_models(
     beside it. ``labels``: as ``chipfit evaluate --labels`` takes them. ``reference``: what the others are held against;
     default: the first float32 model. ``preprocessing``: how pixels become inputs, for models whose files do not say.
     ``skip``: samples to leave out first, such as those that were calibrated with; ``limit``: at most so many of the
-    others. ``board``: also compile for it, and run a sample.
+    others. ``board``: also compile for it, and run a sample. ``allow_code``: as for :func:`chipfit.load`.
 
     Models of floats run by LiteRT, models of integers by the C that is generated for them. Raises ChipfitError Q001
     (no samples), Q002 (samples that cannot be used), Q005 (models that cannot be compared), Q006 (labels), F001..F005
@@ -62,7 +63,7 @@ def evaluate_models(
     """
     started = time.perf_counter()
     target = load_board(board) if isinstance(board, str) else board
-    chosen, base = _chosen(models, reference)
+    chosen, base = _chosen(models, reference, allow_code)
     _require_comparable(chosen)
     pixels = _pixels(chosen, preprocessing)
     wanted = wanted_labels(labels)
@@ -108,7 +109,7 @@ def evaluate_models(
 
 
 def _chosen(
-    models: Sequence[Model | str | Path], reference: Model | str | Path | None
+    models: Sequence[Model | str | Path], reference: Model | str | Path | None, allow_code: bool
 ) -> tuple[list[Candidate], int | None]:
     """All models with names of their own, and the place of the reference."""
     if not models:
@@ -120,7 +121,7 @@ def _chosen(
         if at is None:
             listed.insert(0, reference)
             at = 0
-    found = candidates(listed)
+    found = candidates(listed, allow_code)
     if at is None:
         at = next((i for i, c in enumerate(found) if c.form == "float32"), None)
     return found, at

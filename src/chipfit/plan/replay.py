@@ -41,7 +41,8 @@ def replay(plan: MemoryPlan, graph: Graph) -> set[Value]:
         else:
             _replay_layer(memory, unit, step in plan.backward)
     memory.expect(graph.outputs, "after the run")
-    return {v for v in (*graph.inputs, *graph.outputs) if v not in delivered and memory.is_whole(v)}
+    ports = (v for v in (*graph.inputs, *graph.outputs) if v not in delivered and not v.is_const)
+    return {v for v in ports if memory.is_whole(v)}
 
 
 def check_order(views: Mapping[Value, View], graph: Graph, units: Sequence[Unit]) -> None:

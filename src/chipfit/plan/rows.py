@@ -261,27 +261,25 @@ class _Tracker:
         for value in p.inputs:
             live[value] = self._input(value)
         live[p.output] = self._output()
+        running = np.array([m.index if m.kind in ("row", "sum", "finish") else -1 for m in p.moves], np.int64)
         for i, node in enumerate(p.nodes):
-            used = np.array([m.kind in ("row", "sum", "finish") and m.index == i for m in p.moves], np.int64)
-            live[node] = np.zeros(count, np.int64), used
+            live[node] = np.zeros(count, np.int64), (running == i).astype(np.int64)
         return live
 
     def _windows(self) -> list[Array]:
         """Rows in each window during each move."""
         p = self.program
-        rows = np.zeros((len(p.windows), len(p.moves)), np.int64)
-        now = [0] * len(p.windows)
+        made_by = [p.window_of.get(node.outputs[0]) for node in p.nodes]
+        changes = np.zeros((len(p.windows), len(p.moves) + 1), np.int64)
         for at, move in enumerate(p.moves):
-            rows[:, at] = now
-            made = p.window_of.get(p.nodes[move.index].outputs[0]) if move.kind == "row" else None
+            made = made_by[move.index] if move.kind == "row" else None
             if move.kind in ("fill", "input"):
                 made = move.index
             if made is not None:
-                now[made] += 1
-                rows[made, at] = now[made]
+                changes[made, at] += 1
             elif move.kind == "drop":
-                now[move.index] -= move.row
-        return list(rows)
+                changes[move.index, at + 1] -= move.row  # during the move they are still there
+        return list(changes.cumsum(axis=1)[:, :-1])
 
     def _input(self, value: Value) -> tuple[Array, Array]:
         """What this move or a later one still reads of a whole tensor."""

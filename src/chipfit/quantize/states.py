@@ -166,8 +166,8 @@ def refuse_zero_states(graph: Graph, samples: Samples) -> None:
                 "Q002",
                 f"'{value.name}' is zero in all samples: if it is a state, zeros are only what a sequence begins with, "
                 "and its range would be that of the first step",
-                f"say so (states: {value.name} = {shapes[value.shape]}) and give sequences, or quantize it before it is "
-                "given another form",
+                f"say so (states: {value.name} = {shapes[value.shape]}) and give sequences, or quantize it before it "
+                "gets another form",
             )
 
 

@@ -56,6 +56,14 @@ def _name(node: Node, index: int) -> str:
     return op.body.inputs[op.sequences + index].name
 
 
+def _free_name(graph: Graph, base: str) -> str:
+    """A name that no variable has."""
+    name, n = base, 1
+    while name in graph.variables:
+        name, n = f"{base}_{n}", n + 1
+    return name
+
+
 def _replaced(node: Node, index: int, new: Value) -> Value:
     """Let the SCAN begin with another value; what it began with."""
     op = node.op
@@ -80,6 +88,7 @@ def _kept(graph: Graph, node: Node, index: int) -> None:
     end, name = node.outputs[index], _name(node, index)
     old = Value(graph.unique_name(f"{name}_kept"), end.type)
     before = _replaced(node, index, old)
+    name = _free_name(graph, name)
     graph.variables[name] = Variable(name, end.type, np.ascontiguousarray(before.array))
     at = graph.nodes.index(node)
     graph.nodes[at : at + 1] = [Node(ReadVariable(name), [], [old]), node, Node(AssignVariable(name), [end], [])]

@@ -17,7 +17,7 @@ from chipfit.ops.reshape import Reshape
 from chipfit.ops.scan import TIME, Scan
 from chipfit.ops.softmax import Softmax
 
-_EACH_STEP = (Unary, Quantize, Dequantize, Softmax)
+_EACH_STEP = (Unary, Quantize, Dequantize)
 """Operators that treat each step by itself."""
 
 HINT = "ask for 'loop' or 'unroll', or let the layers behind the recurrent one see its last step alone"
@@ -40,16 +40,17 @@ def with_steps(graph: Graph, steps: int) -> Graph:
 
 
 class _Resized:
-    """``moved``: values whose axis 1 counts steps, each with its new shape."""
+    """``moved``: values with a new shape, and which of their axes counts steps: 1, or 0 where steps are first."""
 
     def __init__(self, graph: Graph, length: int, steps: int) -> None:
         self.graph, self.length, self.steps = graph, length, steps
-        self.moved: set[Value] = set()
+        self.moved: dict[Value, int] = {}
 
     def run(self) -> Graph:
         for value in self.graph.inputs:
-            if len(value.shape) > 1 and value.shape[TIME] == self.length and self._reaches_a_loop(value):
-                self._resize(value, (value.shape[0], self.steps, *value.shape[TIME + 1 :]))
+            shape = self._with_steps(value.shape)
+            if shape is not None and self._reaches_a_loop(value):
+                self._resize(value, shape)
         for node in self.graph.nodes:
             if any(v in self.moved for v in node.operands):
                 self._node(node)
@@ -70,9 +71,18 @@ class _Resized:
                 reached.update(node.outputs)
         return False
 
+    def _with_steps(self, shape: Shape) -> Shape | None:
+        """The shape with another number of steps, which are on the first axis or behind a batch of 1; None: neither."""
+        # of a single step nothing tells the axis: it is where SCANs have it
+        first = TIME if self.length == 1 else 0
+        for axis, size in enumerate(shape[: TIME + 1]):
+            if axis >= first and size == self.length and all(n == 1 for n in shape[:axis]):
+                return (*shape[:axis], self.steps, *shape[axis + 1 :])
+        return None
+
     def _resize(self, value: Value, shape: Shape) -> None:
+        self.moved[value] = next(i for i, (n, m) in enumerate(zip(shape, value.shape, strict=True)) if n != m)
         value.type = TensorType(tuple(shape), value.dtype, value.type.quant)
-        self.moved.add(value)
 
     def _node(self, node: Node) -> None:
         op = node.op
@@ -80,16 +90,22 @@ class _Resized:
             node.op = dataclasses.replace(op, shape=self._reshaped(node))
         elif isinstance(op, Scan):
             self._require(not op.backward, node, "begins with the last step")
-            self._require(all(v in self.moved for v in op.taken(node)[0]), node, "takes a sequence that is none")
+            taken = all(self.moved.get(v) == TIME for v in op.taken(node)[0])
+            self._require(taken, node, "takes a sequence that is none")
         elif isinstance(op, Binary):
+            # axes are counted from the end, as they are broadcast
+            behind = {len(v.shape) - self.moved[v] for v in node.operands if v in self.moved}
             others = [v for v in node.operands if v not in self.moved]
-            fits = all(len(v.shape) < len(node["y"].shape) or v.shape[TIME] == 1 for v in others)
+            (at, *more) = sorted(behind)
+            fits = not more and all(len(v.shape) < at or v.shape[-at] == 1 for v in others)
             self._require(fits, node, "adds something of its own to each step")
         elif isinstance(op, Concatenation):
-            fits = op.axis != TIME and all(v in self.moved for v in node.operands)
+            axes = {self.moved.get(v) for v in node.operands}
+            fits = len(axes) == 1 and None not in axes and op.axis not in axes
             self._require(fits, node, "puts sequences one after the other")
-        elif isinstance(op, FullyConnected):
-            self._require(len(node["x"].shape) > 2, node, "looks at all steps at once")
+        elif isinstance(op, (FullyConnected, Softmax)):
+            x = node["x"]
+            self._require(self.moved[x] < len(x.shape) - 1, node, "looks at all steps at once")
         else:
             self._require(isinstance(op, _EACH_STEP), node, "looks at several steps at once")
         for value, shape in zip(node.outputs, op_of(node).infer(node), strict=True):
@@ -99,10 +115,10 @@ class _Resized:
     def _reshaped(self, node: Node) -> Shape:
         """The steps stay on their axis, or are one with the batch, which is 1, before them."""
         x, y = node["x"], node["y"]
-        for axis, size in enumerate(y.shape[:2]):
-            if size == self.length and all(n == 1 for n in y.shape[:axis]):
-                return (*y.shape[:axis], self.steps, *y.shape[axis + 1 :])
-        raise self._refuse(node, f"makes {list(y.shape)} of {list(x.shape)}: it mixes the steps")
+        shape = self._with_steps(y.shape)
+        if shape is None:
+            raise self._refuse(node, f"makes {list(y.shape)} of {list(x.shape)}: it mixes the steps")
+        return shape
 
     def _require(self, holds: bool, node: Node, what: str) -> None:
         if not holds:

@@ -12,8 +12,8 @@ from chipfit.ops.unpack import Unpack
 def unroll(graph: Graph, most_steps: int | None = None) -> Graph:
     """The graph without SCANs; the same graph if it has none. Values and nodes of the given one are left as they are.
 
-    ``most_steps``: only those of so many steps at most. A value of step 3 is named ``<name in the body>/3``, where there
-    are several steps; what a SCAN gives keeps its name.
+    ``most_steps``: only those of so many steps at most. A value of step 3 is named ``<name in the body>/3``, unless it
+    is the only step; what a SCAN gives keeps its name.
     """
 
     def is_wanted(node: Node) -> bool:
@@ -51,7 +51,7 @@ class _Names:
 
 
 class _Unrolled:
-    """The nodes of one SCAN. ``constants``: those of its body, and what is computed of them alone, once for all steps."""
+    """The nodes of one SCAN. ``constants``: those of its body, and what is computed of them alone, once."""
 
     def __init__(self, node: Node, op: Scan, names: _Names) -> None:
         self.node, self.op, self.names = node, op, names
