@@ -15,7 +15,7 @@ from chipfit.graph import Array, Graph, Value
 from chipfit.importers import MOST_SECONDS, load_source
 from chipfit.interpret import evaluate, initial_state
 from chipfit.ops import op_of
-from chipfit.passes import PIPELINE, integer_io
+from chipfit.passes import PIPELINE, integer_io, with_channels_last
 from chipfit.recurrent import Form, StateMode, deploy
 from chipfit.report.data import TensorInfo, VerifyReport
 from chipfit.report.info import MemoryReport
@@ -31,6 +31,7 @@ def load(
     signature: str | None = None,
     timeout: float = MOST_SECONDS,
     example_inputs: Any = None,
+    channels_last: bool = False,
 ) -> Model:
     """Read a model: a file (``.tflite``, ``.keras``, ``.h5``) or its bytes, the folder of a SavedModel, or a model in
     memory (of Keras; a function of TensorFlow).
@@ -38,15 +39,19 @@ def load(
     ``allow_code``: what a file holds of Python code (Lambda layers, classes of one's own) may be run; else such a file
     is refused. ``signature``: that of a SavedModel, by default ``serving_default`` or the only one; ``timeout``:
     seconds that TensorFlow's converter may take. ``example_inputs``: what a module of PyTorch is called with, one
-    sample (a tuple, a dictionary of keyword arguments, or one tensor). Raises ChipfitError F001..F005 for files that
-    cannot be read, O001 and O002 for what cannot be compiled, T001 where the package is missing that reads such models,
-    T003 where the converter crashes.
+    sample (a tuple, a dictionary of keyword arguments, or one tensor). ``channels_last``: inputs and outputs whose
+    channels are first, (1, c, h, w) or (1, c, l), become (1, h, w, c) and (1, l, c). Raises ChipfitError F001..F005 for
+    files that cannot be read, O001 and O002 for what cannot be compiled, T001 where the package is missing that reads
+    such models, T003 where the converter crashes.
     """
     graph, data = load_source(
         source, name, allow_code=allow_code, signature=signature, timeout=timeout, example_inputs=example_inputs
     )
-    report = PIPELINE.run(graph)
-    return Model(graph, report.summary(), data)
+    passes = PIPELINE.run(graph).summary()
+    if not channels_last:
+        return Model(graph, passes, data)
+    changed, notes = with_channels_last(graph, PIPELINE.run)
+    return Model(changed, (*passes, *notes), data if changed is graph else None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,14 +37,14 @@ def constant(name: str, data: Array) -> Value:
 class Loop:
     """A SCAN of two states: s' = s + x, t' = t * x; sequences of s', t' and x + x come out."""
 
-    def __init__(self, backward: bool = False) -> None:
+    def __init__(self, backward: bool = False, steps: int = STEPS) -> None:
         x, s, t = (real(name, 1, UNITS) for name in "xst")
         s_next, t_next, twice = real("s_next", 1, UNITS), real("t_next", 1, UNITS), real("twice", 1, UNITS)
         nodes = [Node(Add(), [s, x], [s_next]), Node(Mul(), [t, x], [t_next]), Node(Add(), [x, x], [twice])]
         body = Graph("body", [x, s, t], [s_next, t_next, twice], nodes)
-        self.xs, starts = real("xs", 1, STEPS, UNITS), [real("s0", 1, UNITS), real("t0", 1, UNITS)]
+        self.xs, starts = real("xs", 1, steps, UNITS), [real("s0", 1, UNITS), real("t0", 1, UNITS)]
         self.ends = [real("s_end", 1, UNITS), real("t_end", 1, UNITS)]
-        self.made = [real(name, 1, STEPS, UNITS) for name in ("ss", "ts", "twices")]
+        self.made = [real(name, 1, steps, UNITS) for name in ("ss", "ts", "twices")]
         node = Node(Scan(body, 1, (0, 1, 2), backward), [self.xs, *starts], [*self.ends, *self.made])
         self.graph = Graph("loop", [self.xs, *starts], [], [node])
 
@@ -141,9 +141,10 @@ def test_what_is_not_the_last_step_stays(op: Op) -> None:
 
 
 def test_a_transposition_that_mixes_the_steps_stays() -> None:
-    loop = Loop()
+    """What is picked has the size of a step, but is one element of each."""
+    loop = Loop(steps=UNITS)
     turned = loop.add(Transpose((0, 2, 1)), loop.made[0])
-    graph = loop.done(loop.add(Slice((0, UNITS - 1, 0), (1, 1, STEPS)), turned))
+    graph = loop.done(loop.add(Slice((0, UNITS - 1, 0), (1, 1, UNITS)), turned))
     assert rewritten(graph) == ["'s_end' makes 2 sequences less"]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from chipfit.importers._recurrent import Gate, scan, simple_rnn
 from chipfit.interpret import evaluate
 from chipfit.ops.scan import Scan
 from chipfit.quantize import parse_recipe, quantize_graph, samples_of
+from chipfit.quantize.calibrate import calibrate
 from chipfit.quantize.measure import signal_to_noise
 from chipfit.quantize.parameters import dequantize_array, quantize_array
 from recurrent.nets import PLAIN, Kind, finished, float_samples, inputs_for, int8, network, scans_of
@@ -114,6 +117,27 @@ def test_ranges_are_those_of_whole_sequences() -> None:
     low, high = (end.q.s * (n - end.q.zp) for n in DType.INT8.range)
     assert low <= 0 < 19.5 <= high < 24
     assert abs(float(real_outputs(found, samples[-1:])[0].max()) - 20) < 1.0
+
+
+def test_ranges_grow_to_what_integers_come_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the float network are halved here: the states of the integer network show that they do not suffice."""
+    calls: list[int] = []
+
+    def narrow(*args: Any, **options: Any) -> Any:
+        found = calibrate(*args, **options)
+        calls.append(1)
+        if len(calls) > 1:
+            return found
+        halved = {v: dataclasses.replace(r, low=r.low / 2, high=r.high / 2) for v, r in found.ranges.items()}
+        return dataclasses.replace(found, ranges=halved)
+
+    monkeypatch.setattr("chipfit.quantize.loops.calibrate", narrow)
+    graph = adding_up(20)
+    samples = [[np.ones((1, 20, 2), np.float32) * np.float32(k / 8)] for k in range(1, 9)]
+    found = quantize_graph(graph, samples_of(samples, graph.inputs), parse_recipe(PLAIN)).graph
+    (end,) = found.outputs
+    assert 2 <= len(calls) <= 5
+    assert end.q.s * (127 - end.q.zp) > 11.5
 
 
 def test_integers_come_to_no_end_of_their_range() -> None:

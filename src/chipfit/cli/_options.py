@@ -30,6 +30,12 @@ AllowCode = Annotated[
         "can do all that you can. Only for files that you trust.",
     ),
 ]
+ChannelsLast = Annotated[
+    bool,
+    typer.Option(
+        "--channels-last", help="Take and give images as (height, width, channels) where the model has channels first."
+    ),
+]
 BoardName = Annotated[
     str, typer.Option("--board", "-b", metavar="BOARD", help="Name of a board, or a TOML file of your own.")
 ]
@@ -71,14 +77,14 @@ OFFERED_BOARD = "arduino-nano-33-ble"
 """The board that is named where a command is offered and the user has not named one."""
 
 
-def load_model(source: str, allow_code: bool, say: Talk) -> Model:
+def load_model(source: str, allow_code: bool, channels_last: bool, say: Talk) -> Model:
     """The model that a file or folder holds. Raises ChipfitError as :func:`chipfit.load` does."""
     import chipfit
     from chipfit.importers import is_saved_model
 
     if is_saved_model(Path(source)):
         say.say("TensorFlow converts the model")
-    return chipfit.load(source, allow_code=allow_code)
+    return chipfit.load(source, allow_code=allow_code, channels_last=channels_last)
 
 
 def is_compiled(target: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chipfit.cli._options import KINDS, AllowCode, AsJson, Optimize, Seed, load_model
+from chipfit.cli._options import KINDS, AllowCode, AsJson, ChannelsLast, Optimize, Seed, load_model
 from chipfit.errors import ChipfitError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def bench(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Also write the JSON here.")] = None,
     allow_code: AllowCode = False,
+    channels_last: ChannelsLast = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure models on emulated boards: instructions, estimated cycles, flash, RAM, stack.
@@ -42,7 +43,7 @@ def bench(
 
     before = _read(compare) if compare else None
     with talk("reading the models") as say:
-        loaded = [load_model(model, allow_code, say) for model in dict.fromkeys(models)]
+        loaded = [load_model(model, allow_code, channels_last, say) for model in dict.fromkeys(models)]
         report = measure(
             loaded,
             list(dict.fromkeys(board)),

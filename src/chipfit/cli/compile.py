@@ -11,6 +11,7 @@ from chipfit.cli._options import (
     AllowCode,
     AsJson,
     BoardName,
+    ChannelsLast,
     InputForm,
     IntegerIo,
     Optimize,
@@ -51,6 +52,7 @@ def compile(
     recurrent_state: StateMode = None,
     recurrent_steps: Steps = None,
     allow_code: AllowCode = False,
+    channels_last: ChannelsLast = False,
     as_json: AsJson = False,
 ) -> None:
     """Compile a model to C and to a program for a board.
@@ -67,7 +69,7 @@ def compile(
     if separate_arenas and len(models) == 1:
         raise ChipfitError("U001", "--separate-arenas is for several models", "leave it out")
     with talk("reading the model" if len(models) == 1 else "reading the models") as say:
-        loaded = [load_model(model, allow_code, say) for model in models]
+        loaded = [load_model(model, allow_code, channels_last, say) for model in models]
         loaded = [in_form(model, recurrent, recurrent_state, recurrent_steps) for model in loaded]
         if io_as_integers:
             loaded = [model.with_integer_io() for model in loaded]

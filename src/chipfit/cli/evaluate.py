@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chipfit.cli._options import KINDS, OFFERED_BOARD, AllowCode, AsJson
+from chipfit.cli._options import KINDS, OFFERED_BOARD, AllowCode, AsJson, ChannelsLast
 from chipfit.cli._pictures import Mean, Resize, Scale, Side, Std, preprocessing
 from chipfit.errors import ChipfitError
 
@@ -63,6 +63,7 @@ def evaluate(
         ),
     ] = None,
     allow_code: AllowCode = False,
+    channels_last: ChannelsLast = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare models on the same samples: accuracy, agreement, size, speed.
@@ -95,6 +96,7 @@ def evaluate(
             limit=limit,
             board=board,
             allow_code=allow_code,
+            channels_last=channels_last,
             progress=progress,
         )
     drawn: list[Path] = []

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chipfit.cli._options import OFFERED_BOARD, AllowCode, AsJson, ModelFile, load_model
+from chipfit.cli._options import OFFERED_BOARD, AllowCode, AsJson, ChannelsLast, ModelFile, load_model
 from chipfit.errors import ChipfitError
 
 
@@ -15,6 +15,7 @@ def inspect(
     text: Annotated[bool, typer.Option("--text", help="Print the graph, one line per node.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print where every tensor lies in memory.")] = False,
     allow_code: AllowCode = False,
+    channels_last: ChannelsLast = False,
     as_json: AsJson = False,
 ) -> None:
     """Show layers, figures and memory of a model."""
@@ -29,7 +30,7 @@ def inspect(
     from chipfit.report.text_memory import plan_text
 
     with talk("reading the model") as say:
-        loaded = load_model(model, allow_code, say)
+        loaded = load_model(model, allow_code, channels_last, say)
     if text:
         stdout().out(safe_lines(print_graph(loaded.graph, data=False)), end="", highlight=False)
     elif plan:

@@ -12,6 +12,7 @@ from chipfit.cli._options import (
     TARGET_HELP,
     AllowCode,
     AsJson,
+    ChannelsLast,
     InputForm,
     Optimize,
     PreserveInput,
@@ -36,6 +37,7 @@ def memory(
         list[Path] | None, typer.Option("--out", "-o", metavar="MAP.png|MAP.svg", help="Draw it; may be repeated.")
     ] = None,
     allow_code: AllowCode = False,
+    channels_last: ChannelsLast = False,
     as_json: AsJson = False,
 ) -> None:
     """Show where every tensor lies in RAM, what makes the peak, and what would need less.
@@ -55,7 +57,7 @@ def memory(
                 raise ChipfitError("U001", f"'{target}' is compiled already", "leave out -b and the other options")
             report = chipfit.Firmware.open(target).memory
         else:
-            report = load_model(target, allow_code, say).memory(
+            report = load_model(target, allow_code, channels_last, say).memory(
                 board or "host",
                 optimize=optimize,
                 preserve_input=preserve_input,

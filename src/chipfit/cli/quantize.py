@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from chipfit.cli._options import OFFERED_BOARD, AllowCode, AsJson, ModelFile, load_model
+from chipfit.cli._options import OFFERED_BOARD, AllowCode, AsJson, ChannelsLast, ModelFile, load_model
 from chipfit.cli._pictures import Mean, Resize, Scale, Side, Std, preprocessing
 from chipfit.cli._recurrent import Form, StateMode, States, Steps, in_form, states_of
 from chipfit.errors import ChipfitError
@@ -75,6 +75,7 @@ def quantize(
     recurrent_steps: Steps = None,
     state: States = None,
     allow_code: AllowCode = False,
+    channels_last: ChannelsLast = False,
     as_json: AsJson = False,
 ) -> None:
     """Turn a float model into smaller ones: float16 weights, int8 weights, or integers throughout.
@@ -115,7 +116,7 @@ def quantize(
         def progress(what: str, done: int, total: int) -> None:
             say.say(f"{what}: {done} of {total}")
 
-        loaded = load_model(model, allow_code, say)
+        loaded = load_model(model, allow_code, channels_last, say)
         states = states_of(state)
         # sequences of a model of one step are not what its inputs take
         is_step = bool(states or loaded.graph.variables)

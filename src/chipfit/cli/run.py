@@ -15,6 +15,7 @@ from chipfit.cli._options import (
     TARGET_HELP,
     AllowCode,
     AsJson,
+    ChannelsLast,
     InputFile,
     RandomCount,
     Seed,
@@ -45,6 +46,7 @@ def run(
         int | None, typer.Option("--max-instructions", min=1, metavar="N", help="Stop a run that takes longer.")
     ] = None,
     allow_code: AllowCode = False,
+    channels_last: ChannelsLast = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a model on the emulated chip.
@@ -63,7 +65,7 @@ def run(
             target, board, input_file, random or 1, seed or 0, save, max_instructions or DEFAULT_LIMIT, as_json
         )
         return
-    with talk("reading") as say, _firmware(target, board, allow_code, say) as firmware:
+    with talk("reading") as say, _firmware(target, board, allow_code, channels_last, say) as firmware:
         samples, source = read_inputs(firmware.inputs, input_file, random, seed, default=1)
         say.say("running")
         report = firmware.run(samples, max_instructions=max_instructions or DEFAULT_LIMIT, progress=say.instructions)
@@ -110,7 +112,7 @@ def _run_several(
 
 
 @contextmanager
-def _firmware(target: str, board: str | None, allow_code: bool, say: Talk) -> Generator[Firmware]:
+def _firmware(target: str, board: str | None, allow_code: bool, channels_last: bool, say: Talk) -> Generator[Firmware]:
     """What TARGET is: a compiled folder, or a model that is compiled into a folder that goes afterwards."""
     import chipfit
     from chipfit.report.text import command
@@ -125,7 +127,7 @@ def _firmware(target: str, board: str | None, allow_code: bool, say: Talk) -> Ge
     if board is None:
         hint = f"`{command('run', target, '-b', OFFERED_BOARD)}` compiles it first"
         raise ChipfitError("U001", f"'{target}' is a model, for which a board must be named", hint)
-    model = load_model(target, allow_code, say)
+    model = load_model(target, allow_code, channels_last, say)
     say.say(f"compiling for {board}")
     with tempfile.TemporaryDirectory(prefix="chipfit-run-") as folder:
         yield model.compile(board, Path(folder) / "firmware")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from chipfit.cli._options import OFFERED_BOARD, AllowCode, AsJson, ModelFile, load_model
+from chipfit.cli._options import OFFERED_BOARD, AllowCode, AsJson, ChannelsLast, ModelFile, load_model
 from chipfit.errors import ChipfitError
 
 
@@ -26,6 +26,7 @@ def stream(
         typer.Option("--axis", min=0, metavar="A", help="Axis of the input that is time.  [default: the only one]"),
     ] = None,
     allow_code: AllowCode = False,
+    channels_last: ChannelsLast = False,
     as_json: AsJson = False,
 ) -> None:
     """Turn a sliding-window model into one that takes new frames only.
@@ -39,7 +40,7 @@ def stream(
     from chipfit.report.text_stream import stream_text
 
     with talk("reading the model") as say:
-        loaded = load_model(model, allow_code, say)
+        loaded = load_model(model, allow_code, channels_last, say)
         say.say("rewriting")
         streamed = chipfit.stream(loaded, step=step, axis=axis)
     report = streamed.report

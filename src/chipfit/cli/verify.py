@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from chipfit.cli._options import AllowCode, AsJson, InputFile, ModelFile, RandomCount, Seed, load_model, read_inputs
+from chipfit.cli._options import (
+    AllowCode,
+    AsJson,
+    ChannelsLast,
+    InputFile,
+    ModelFile,
+    RandomCount,
+    Seed,
+    load_model,
+    read_inputs,
+)
 
 SAMPLES = 32
 """Random samples unless asked otherwise."""
@@ -25,6 +35,7 @@ def verify(
         bool, typer.Option("--no-oracles", help="Leave out TFLite Micro and LiteRT, even if they are installed.")
     ] = False,
     allow_code: AllowCode = False,
+    channels_last: ChannelsLast = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare every execution with the reference.
@@ -39,7 +50,7 @@ def verify(
 
     boards = ["host", *(name for name in dict.fromkeys(board or []) if name != "host")]
     with talk("reading the model") as say:
-        loaded = load_model(model, allow_code, say)
+        loaded = load_model(model, allow_code, channels_last, say)
         samples, _ = read_inputs(loaded.inputs, input_file, random, seed, default=SAMPLES)
         say.say("the reference runs")
         report = chipfit.verify(

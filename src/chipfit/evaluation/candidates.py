@@ -60,9 +60,11 @@ def size_of(shape: Sequence[int]) -> int:
     return count
 
 
-def candidates(models: Sequence[Model | str | Path], allow_code: bool = False) -> list[Candidate]:
+def candidates(
+    models: Sequence[Model | str | Path], allow_code: bool = False, channels_last: bool = False
+) -> list[Candidate]:
     """Each model once, with a name of its own. Raises ChipfitError as :func:`candidate` does."""
-    found = [candidate(m, allow_code) for m in models]
+    found = [candidate(m, allow_code, channels_last) for m in models]
     names = [c.name for c in found]
     for i, c in enumerate(found):
         if names.count(c.name) > 1:
@@ -73,7 +75,7 @@ def candidates(models: Sequence[Model | str | Path], allow_code: bool = False) -
             for i, c in enumerate(found)]  # fmt: skip
 
 
-def candidate(model: Model | str | Path, allow_code: bool = False) -> Candidate:
+def candidate(model: Model | str | Path, allow_code: bool = False, channels_last: bool = False) -> Candidate:
     """A model of which a single run is the answer to a single sample.
 
     A file that holds operators chipfit cannot compile is a candidate, too: other interpreters may run it. Raises
@@ -88,7 +90,8 @@ def candidate(model: Model | str | Path, allow_code: bool = False) -> Candidate:
         is_folder = path.is_dir()
         source, name, file = b"" if is_folder else read_file(path), path.stem, str(model)
         try:
-            loaded = load(path, allow_code=allow_code) if is_folder else load(source, name=name, allow_code=allow_code)
+            given, title = (path, None) if is_folder else (source, name)
+            loaded = load(given, name=title, allow_code=allow_code, channels_last=channels_last)
             source = loaded.source or to_tflite(loaded.graph)
         except ChipfitError as error:
             if error.code[0] not in "OG" or not is_tflite(source):

@@ -46,6 +46,7 @@ def evaluate_models(
     limit: int | None = None,
     board: str | Board | None = None,
     allow_code: bool = False,
+    channels_last: bool = False,
     progress: Progress = no_progress,
 ) -> EvaluationReport:
     """Accuracy, agreement, size and speed of models that take the same inputs, on the same samples.
@@ -55,7 +56,8 @@ def evaluate_models(
     beside it. ``labels``: as ``chipfit evaluate --labels`` takes them. ``reference``: what the others are held against;
     default: the first float32 model. ``preprocessing``: how pixels become inputs, for models whose files do not say.
     ``skip``: samples to leave out first, such as those that were calibrated with; ``limit``: at most so many of the
-    others. ``board``: also compile for it, and run a sample. ``allow_code``: as for :func:`chipfit.load`.
+    others. ``board``: also compile for it, and run a sample. ``allow_code``,
+    ``channels_last``: as for :func:`chipfit.load`.
 
     Models of floats run by LiteRT, models of integers by the C that is generated for them. Raises ChipfitError Q001
     (no samples), Q002 (samples that cannot be used), Q005 (models that cannot be compared), Q006 (labels), F001..F005
@@ -63,7 +65,7 @@ def evaluate_models(
     """
     started = time.perf_counter()
     target = load_board(board) if isinstance(board, str) else board
-    chosen, base = _chosen(models, reference, allow_code)
+    chosen, base = _chosen(models, reference, allow_code, channels_last)
     _require_comparable(chosen)
     pixels = _pixels(chosen, preprocessing)
     wanted = wanted_labels(labels)
@@ -109,7 +111,7 @@ def evaluate_models(
 
 
 def _chosen(
-    models: Sequence[Model | str | Path], reference: Model | str | Path | None, allow_code: bool
+    models: Sequence[Model | str | Path], reference: Model | str | Path | None, allow_code: bool, channels_last: bool
 ) -> tuple[list[Candidate], int | None]:
     """All models with names of their own, and the place of the reference."""
     if not models:
@@ -121,7 +123,7 @@ def _chosen(
         if at is None:
             listed.insert(0, reference)
             at = 0
-    found = candidates(listed, allow_code)
+    found = candidates(listed, allow_code, channels_last)
     if at is None:
         at = next((i for i, c in enumerate(found) if c.form == "float32"), None)
     return found, at

@@ -217,12 +217,11 @@ class ChannelsFirst:
         return self.as_image(x, function, scope)
 
     def global_pool(self, op: str, x: Value, scope: str) -> Value:
-        """``op``: mean, reduce_max ..., over all axes but the first two, which stay with size 1."""
-        rank = len(x.shape)
-        if rank < 3:
+        """``op``: mean, reduce_max ..., over all axes but the first two; the others stay with size 1."""
+        axes = tuple(range(1, len(x.shape) - 1))
+        if not axes:
             raise ChipfitError("O002", f"its input '{x.name}' ({x.type}) has no axes to pool over")
-        y = self._emit(op, [self._to_last(x, scope)], scope, axes=tuple(range(1, rank - 1)), keep_dims=False)
-        return self._builder.reshape(y, (*x.shape[:2], *(1,) * (rank - 2)), f"{scope}/reshape")
+        return self.along_last(x, lambda v: self._emit(op, [v], scope, axes=axes, keep_dims=True), scope)
 
     # ------------------------------------------------------------------------------------------ other layers
 

@@ -1,4 +1,4 @@
-"""GATHER."""
+"""GATHER, EMBEDDING_LOOKUP."""
 
 from __future__ import annotations
 

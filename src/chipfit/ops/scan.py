@@ -1,4 +1,4 @@
-"""SCAN: a graph that runs once for each step of a sequence and hands its state on to the next."""
+"""WHILE that counts through sequences: a graph that runs once for each step and hands its state on to the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SELECT_V2."""
+"""SELECT_V2, SELECT."""
 
 from __future__ import annotations
 

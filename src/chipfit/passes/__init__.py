@@ -1,6 +1,7 @@
 """The passes: rewrites that shrink the work and change no output byte. PIPELINE is all of them in order."""
 
 from chipfit.graph.rewrite import Pipeline
+from chipfit.passes.channels_last import with_channels_last
 from chipfit.passes.dead_channels import dead_channels
 from chipfit.passes.float_weights import float_weights
 from chipfit.passes.fold_activation import FOLD_ACTIVATION
@@ -59,4 +60,5 @@ __all__ = [
     "dead_channels",
     "float_weights",
     "integer_io",
+    "with_channels_last",
 ]

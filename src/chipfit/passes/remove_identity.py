@@ -1,12 +1,14 @@
-"""Remove operators that hand on their input, and merge views of views."""
+"""Remove operators that hand on their input, and merge views into what makes or views their input."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from chipfit.graph import Graph, Node
 from chipfit.graph.rewrite import Changed, Uses, pass_of_rules
 from chipfit.ops import op_of
+from chipfit.ops._reduce import Reduce
 from chipfit.ops.concatenation import Concatenation
 from chipfit.ops.pad import Pad
 from chipfit.ops.reshape import Reshape
@@ -98,8 +100,30 @@ def merge_views(graph: Graph, node: Node, uses: Uses) -> Changed | str | None:
     return Changed(f"merged {inner.op.name} '{inner.name}' into '{node.name}'")
 
 
+def merge_into_reduction(graph: Graph, node: Node, uses: Uses) -> Changed | str | None:
+    """Let a reduction give the shape that a view makes of it, by keeping its axes with size 1 or not."""
+    if not op_of(node).is_view:
+        return None
+    x, y = node["x"], node["y"]
+    reduction = uses.producer(x)
+    if reduction is None or not isinstance(reduction.op, Reduce):
+        return None
+    other = dataclasses.replace(reduction.op, keep_dims=not reduction.op.keep_dims)
+    if other.infer(reduction) != [y.shape]:
+        return None
+    if uses.only_reader(x) is not node:
+        return f"is a view of '{x.name}', which something else needs too"
+    if x.type.quant != y.type.quant:
+        return f"gives its elements another quantization than '{x.name}' has"
+    reduction.op = other
+    uses.remove(node)
+    uses.set_outputs(reduction, [y])
+    return Changed(f"merged {node.op.name} '{y.name}' into {reduction.op.name} '{x.name}'")
+
+
 REMOVE_IDENTITY = pass_of_rules(
     "remove_identity",
-    "Operators that hand on their input as it is are removed; a view of a view becomes one reshape.",
-    [drop, merge_views],
+    "Operators that hand on their input as it is are removed; a view of a view becomes one reshape, a view of a "
+    "reduction that its axes of size 1 make or leave out a part of it.",
+    [drop, merge_views, merge_into_reduction],
 )

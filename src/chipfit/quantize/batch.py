@@ -53,7 +53,7 @@ def evaluate(node: Node, operands: Sequence[Array]) -> list[Array]:
     if op_of(node).is_view:
         return [operands[0].reshape(samples, *node.outputs[0].shape)]
     outputs = [np.empty((samples, *v.shape), v.dtype.numpy) for v in node.outputs]
-    largest = max(v.type.size for v in (*node.operands, *node.outputs))
+    largest = max(v.type.size for v in (*node.operands, *node.outputs) if not v.is_const)
     for part in chunks(samples, largest):
         results = _chunk(node, [x[part] for x in operands])
         for y, result in zip(outputs, results, strict=True):

@@ -9,7 +9,6 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Quant, Value
-from chipfit.ops import REGISTRY
 
 if TYPE_CHECKING:
     from chipfit.importers.onnx.model import ModelImporter
@@ -151,8 +150,6 @@ class NodeImporter:
         **attributes: Any,
     ) -> Value:
         """The output of a new node of an operator of chipfit."""
-        if op not in REGISTRY:
-            raise ChipfitError("O001", f"it needs the operator {op}, which chipfit does not have")
         return self.model.builder.node(op, inputs, f"{self.base}/{op}", dtype, quant, **attributes)
 
     def emit_all(self, op: str, inputs: Sequence[Value], count: int, **attributes: Any) -> list[Value]:

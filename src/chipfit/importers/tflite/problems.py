@@ -92,7 +92,6 @@ _ADVICE: dict[str, str] = {
     "ZEROS_LIKE": _DYNAMIC,
     "FAKE_QUANT": "convert the quantization-aware model with the converter, which turns it into integer tensors",
     "DENSIFY": "convert the model without sparsity: chipfit skips zero channels by itself",
-    "EMBEDDING_LOOKUP": "use GATHER with constant rows",
     "EMBEDDING_LOOKUP_SPARSE": _LOOKUP,
     "HASHTABLE": _LOOKUP,
     "HASHTABLE_FIND": _LOOKUP,

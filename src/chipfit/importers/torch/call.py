@@ -10,15 +10,9 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Shape, Value
 from chipfit.importers._channels_first import ChannelsFirst
-from chipfit.importers.torch.framework import operator_name
-from chipfit.ops import REGISTRY
 
 if TYPE_CHECKING:
     from chipfit.importers.torch.trace import ProgramImporter
-
-
-VIEWS = ("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "_reshape_alias", "view_as")
-"""Operators that give the elements of a tensor in order, in another shape."""
 
 
 class Absent:
@@ -77,10 +71,6 @@ class CallImporter:
     def is_read(self, index: int) -> bool:
         """Whether anything reads one of several outputs."""
         return any(user.args[1] == index and user.users for user in self._node.users)
-
-    def is_only_viewed(self) -> bool:
-        """Whether all that reads the output gives it another shape."""
-        return all(operator_name(user.target) in VIEWS for user in self._node.users)
 
     def get(self, name: str, default: Any = None) -> Any:
         """An argument that is no tensor; what is not given or None is the default."""
@@ -153,8 +143,6 @@ class CallImporter:
 
     def emit(self, op: str, inputs: Sequence[Value | None], dtype: DType | None = None, **attributes: Any) -> Value:
         """The output of a new node of an operator of chipfit."""
-        if op not in REGISTRY:
-            raise ChipfitError("O001", f"it needs {op.upper()}, which chipfit does not have")
         return self.program.builder.node(op, inputs, f"{self.base}/{op}", dtype, **attributes)
 
     def emit_all(self, op: str, inputs: Sequence[Value], count: int, **attributes: Any) -> list[Value]:

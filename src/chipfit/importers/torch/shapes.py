@@ -9,7 +9,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Shape, Value
-from chipfit.importers.torch.call import VIEWS, CallImporter, Function
+from chipfit.importers.torch.call import CallImporter, Function
 
 
 def _viewed(o: CallImporter) -> Value:
@@ -269,7 +269,8 @@ def _apart(o: CallImporter, given: Sequence[tuple[int, Any]]) -> list[tuple[int,
 
 
 SHAPES: dict[str, Function] = {
-    **dict.fromkeys((*VIEWS, "ravel", "reshape_as"), _viewed),
+    **dict.fromkeys(("view", "_unsafe_view", "_reshape_alias", "view_as", "reshape", "reshape_as", "ravel"), _viewed),
+    **dict.fromkeys(("flatten", "unflatten", "squeeze", "unsqueeze"), _viewed),
     "permute": _permute,
     **dict.fromkeys(("transpose", "swapaxes"), lambda o: _swapped(o, int(o.args["dim0"]), int(o.args["dim1"]))),
     "t": lambda o: _swapped(o, 0, -1),

@@ -101,20 +101,13 @@ def _adaptive_window(o: CallImporter, x: Value, size: Sequence[int]) -> Window:
     return Window(kernel, kernel)
 
 
-def _global_pool(o: CallImporter, reduction: str, x: Value) -> Value:
-    """Pixels stay as axes of size 1 where a convolution reads them, and go where only a flat view is read."""
-    if len(x.shape) == 3 or o.is_only_viewed():
-        return o.channels.global_pool(reduction, x, o.base)
-    return o.channels.as_image(x, lambda v: o.emit(reduction, [v], axes=(1, 2), keep_dims=True), o.base)
-
-
 def _adaptive(op: str, reduction: str) -> Function:
     def function(o: CallImporter) -> Value:
         axes = int(op[-1])
         x = _batched(o, o.real, axes)
         size = tuple(n if n is not None else x.shape[2 + i] for i, n in enumerate(o.args["output_size"]))
         if all(n == 1 for n in size):
-            return _unbatched(o, _global_pool(o, reduction, x))
+            return _unbatched(o, o.channels.global_pool(reduction, x, o.base))
         if size == x.shape[2:]:
             return o.x
         pool = o.channels.average_pool if reduction == "mean" else o.channels.max_pool
