@@ -23,7 +23,7 @@ def inspect_model(model: Model) -> InspectReport:
     arena, unknown = _arena(model)
     return InspectReport(
         model=model.name,
-        format=None if model.source is None else "tflite",
+        format=model.format,
         file_bytes=None if model.source is None else len(model.source),
         inputs=tuple(model.inputs),
         outputs=tuple(model.outputs),

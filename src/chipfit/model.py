@@ -33,8 +33,8 @@ def load(
     example_inputs: Any = None,
     channels_last: bool = False,
 ) -> Model:
-    """Read a model: a file (``.tflite``, ``.keras``, ``.h5``) or its bytes, the folder of a SavedModel, or a model in
-    memory (of Keras; a function of TensorFlow).
+    """Read a model: a file (``.tflite``, ``.keras``, ``.h5``, ``.onnx``, ``.pt2``) or its bytes, the folder of a
+    SavedModel, or a model in memory (of Keras, ONNX or PyTorch; a function of TensorFlow).
 
     ``allow_code``: what a file holds of Python code (Lambda layers, classes of one's own) may be run; else such a file
     is refused. ``signature``: that of a SavedModel, by default ``serving_default`` or the only one; ``timeout``:
@@ -44,14 +44,15 @@ def load(
     files that cannot be read, O001 and O002 for what cannot be compiled, T001 where the package is missing that reads
     such models, T003 where the converter crashes.
     """
-    graph, data = load_source(
+    loaded = load_source(
         source, name, allow_code=allow_code, signature=signature, timeout=timeout, example_inputs=example_inputs
     )
+    graph = loaded.graph
     passes = PIPELINE.run(graph).summary()
     if not channels_last:
-        return Model(graph, passes, data)
+        return Model(graph, passes, loaded.tflite, loaded.format)
     changed, notes = with_channels_last(graph, PIPELINE.run)
-    return Model(changed, (*passes, *notes), data if changed is graph else None)
+    return Model(changed, (*passes, *notes), loaded.tflite if changed is graph else None, loaded.format)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,8 @@ class Model:
     passes: tuple[str, ...] = ()
     source: bytes | None = None
     """The .tflite file it was loaded from or converted to, if any: what foreign interpreters run."""
+    format: str | None = None
+    """What it was loaded from: ``tflite``, ``saved_model``, ``keras``, ``onnx`` or ``torch``."""
 
     @property
     def name(self) -> str:

@@ -20,6 +20,7 @@ from chipfit.importers import Attached, tflite_attached, tflite_metadata
 from chipfit.model import Model, load
 from chipfit.oracle import have_litert, litert_run
 from chipfit.quantize import (
+    MODES,
     STEPS,
     Preprocessing,
     Progress,
@@ -42,6 +43,7 @@ from chipfit.quantize.measure import agreement, signal_to_noise
 from chipfit.quantize.mixed import Budget, Mixed, quantize_within
 from chipfit.quantize.parameters import quantize_array
 from chipfit.quantize.prepare import judged_part
+from chipfit.quantize.small_weights import dequantized
 from chipfit.quantize.states import refuse_zero_states, step_model
 from chipfit.recurrent import Form, StateMode
 from chipfit.report.data import TensorInfo, envelope
@@ -153,7 +155,14 @@ class QuantizedModel:
             made["preprocessing"] = self.preprocessing.to_json()
         kept = Attached(None, {}) if self.source is None else tflite_attached(self.source)
         metadata = {**kept.metadata, METADATA: json.dumps(made).encode()}
-        return to_tflite(self.model.graph, metadata, kept.signature, loops=self.loops)
+        graph = _in_files(self.model.graph, parse_recipe(self.report.recipe))
+        return to_tflite(graph, metadata, kept.signature, loops=self.loops)
+
+
+def _in_files(graph: Graph, recipe: Recipe) -> Graph:
+    """A quantized graph as its file says it: also how to compute with small weights."""
+    computes = MODES[recipe.mode].activations is None and recipe.compute == "float"
+    return dequantized(graph) if computes else graph
 
 
 def check_target(out: Path, model: Path, *, folder: bool) -> None:
@@ -348,7 +357,18 @@ def quantize_variants(
             diagnosis=diagnose(made, used, progress) if explain and used is not None else None,
             mixed=mixed,
         )
-        yield QuantizedModel(Model(graph), report, made.preprocessing, loaded.source)
+        yield QuantizedModel(_model(graph, made.recipe), report, made.preprocessing, loaded.source)
+
+
+def _model(graph: Graph, recipe: Recipe) -> Model:
+    """With its file where that says more than the graph, so that foreign interpreters compute as the recipe says."""
+    stated = _in_files(graph, recipe)
+    try:
+        return Model(graph, source=None if stated is graph else to_tflite(stated))
+    except ChipfitError as error:
+        if error.code != "O002":
+            raise
+        return Model(graph)  # with an operator that files do not know, foreign interpreters cannot run it
 
 
 def _partial_recipes(recipe: Recipe) -> list[Recipe]:
@@ -380,7 +400,7 @@ class _Instruments:
     """Integer graphs in C on the host."""
 
     def scores(self, graph: Graph, samples: Samples) -> Array:
-        return _scores(graph, samples)
+        return _scores(graph, samples, Recipe())
 
     def arena_bytes(self, graph: Graph) -> int:
         return Model(graph).memory("host", alternatives=False).plan.arena
@@ -399,7 +419,7 @@ class _Judge:
     def figures(self, made: Quantized, seconds: float) -> Figures:
         wanted = self._wanted
         self._progress("testing", 0, len(self.samples))
-        scores = _scores(made.graph, self.samples)
+        scores = _scores(made.graph, self.samples, made.recipe)
         noise = _finite(signal_to_noise(wanted, scores))
         return Figures(str(made.recipe), noise, agreement(wanted, scores), seconds)
 
@@ -429,13 +449,13 @@ def _runs_by_litert(graph: Graph) -> bool:
     return have_litert() and not Model(graph).is_integer
 
 
-def _scores(graph: Graph, samples: Samples) -> Array:
+def _scores(graph: Graph, samples: Samples, recipe: Recipe) -> Array:
     """(samples, scores) of a quantized model as real numbers, executed by LiteRT or as its own C."""
     scored = judged_part(graph)
     inputs = [_stored(v, x) for v, x in zip(scored.inputs, samples.arrays, strict=True)]
     rows = list(zip(*inputs, strict=True))
     if _runs_by_litert(graph):
-        output = np.stack([y for y, *_ in litert_run(to_tflite(scored), rows, reference=False)])
+        output = np.stack([y for y, *_ in litert_run(to_tflite(_in_files(scored, recipe)), rows, reference=False)])
     else:
         with tempfile.TemporaryDirectory() as folder:
             firmware = Model(scored).compile("host", Path(folder) / "model")

@@ -35,10 +35,11 @@ def _layer(b: GraphBuilder, kind: str, x: Value) -> Value:
 
 
 def _scaled(kind: str, *, keep: bool) -> Graph:
-    """A layer, then MUL and ADD of channels. ``keep``: something else reads what lies between, so nothing folds."""
+    """A layer, then SUB, MUL and ADD of channels. ``keep``: something reads what lies between, so nothing folds."""
     b = GraphBuilder("net")
     y = _layer(b, kind, b.input("x", (1, 5, 4, 3)))
-    middle = b.node("mul", [y, b.constant("scale", _array(3, 6))], "scaled")
+    far = b.node("sub", [y, b.constant("mean", _array(5, 6))], "far")
+    middle = b.node("mul", [far, b.constant("scale", _array(3, 6))], "scaled")
     z = b.node("add", [b.constant("offset", _array(4, 1, 1, 1, 6)), middle], "norm")
     return b.finish([("norm", z), *([("layer", y)] if keep else [])])
 
@@ -47,14 +48,15 @@ def _scaled(kind: str, *, keep: bool) -> Graph:
 def test_scales_of_channels_fold(kind: str) -> None:
     folded, kept = _scaled(kind, keep=False), _scaled(kind, keep=True)
     assert _ops(folded) == [kind]
-    assert _ops(kept) == [kind, "mul", "add"]
+    assert _ops(kept) == [kind, "sub", "mul", "add"]
     wanted, found = _run(kept)[0], _run(folded)[0]
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * float(np.abs(wanted).max()))
     assert folded.nodes[0].name == "norm"
 
 
 def test_only_constants_of_channels_fold() -> None:
-    """Not one for each pixel, not one that makes the tensor larger, not behind an activation."""
+    """Not one for each pixel, not one that makes the tensor larger, not behind an activation, not a constant of which
+    the layer is subtracted."""
     b = GraphBuilder("net")
     y = _layer(b, "conv2d", b.input("x", (1, 5, 4, 3)))
     y = b.node("mul", [y, b.constant("of_pixels", _array(3, 1, 5, 4, 1))], "pixels")
@@ -62,8 +64,10 @@ def test_only_constants_of_channels_fold() -> None:
     point = b.node("conv2d", [y, w, None], "point")
     wide = b.node("mul", [point, b.constant("wide", _array(3, 6))], "wider")
     last = b.node("conv2d", [wide, b.constant("last/w", _array(6, 6, 1, 1, 6)), None], "last", act="relu")
-    graph = b.finish([("y", b.node("add", [last, b.constant("late", _array(7, 6))], "sum"))])
-    assert _ops(graph) == ["conv2d", "mul", "conv2d", "mul", "conv2d", "add"]
+    total = b.node("add", [last, b.constant("late", _array(7, 6))], "sum")
+    end = b.node("conv2d", [total, b.constant("end/w", _array(8, 6, 1, 1, 6)), None], "end")
+    graph = b.finish([("y", b.node("sub", [b.constant("from", _array(9, 6)), end], "y"))])
+    assert _ops(graph) == ["conv2d", "mul", "conv2d", "mul", "conv2d", "add", "conv2d", "sub"]
 
 
 def test_one_number_for_each_column_is_none_for_each_channel() -> None:

@@ -21,6 +21,7 @@ from chipfit.oracle import litert_run, tflm_run
 from chipfit.quantization import quantize_variants, read_data
 from chipfit.quantize import Preprocessing
 from chipfit.quantize.prepare import judged
+from chipfit.quantize.small_weights import dequantized
 from oracles import needs_litert, needs_tflm
 
 FEW = 3
@@ -124,7 +125,7 @@ def test_int16x8_equals_tflite_micro(models_dir: Path, data_dir: Path, tmp_path:
 def test_small_weights_run_in_litert(models_dir: Path, data_dir: Path, tmp_path: Path, recipe: str) -> None:
     """Arithmetic in float32 on both sides: only the order of sums differs."""
     made = variant(RESNET, models_dir, data_dir, recipe, 12)
-    scores = to_tflite(up_to_scores(made.model.graph))
+    scores = to_tflite(dequantized(up_to_scores(made.model.graph)))
     samples = stored(made.model.graph, made.tested[:FEW])
     ours = compiled(load(scores), samples, tmp_path)
     theirs = np.stack([y[0] for y in litert_run(scores, samples)])

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chipfit.graph import DType, Quant, TensorType
 from chipfit.ops import Op
+from chipfit.ops._reduce import Reduce
 from chipfit.ops.batch_to_space_nd import BatchToSpaceNd
 from chipfit.ops.broadcast_to import BroadcastTo
 from chipfit.ops.cast import Cast
 from chipfit.ops.concatenation import Concatenation
 from chipfit.ops.depth_to_space import DepthToSpace
 from chipfit.ops.expand_dims import ExpandDims
+from chipfit.ops.mean import Mean
 from chipfit.ops.mirror_pad import MirrorPad
 from chipfit.ops.pad import Pad
 from chipfit.ops.quantize import Quantize
+from chipfit.ops.reduce_max import ReduceMax
 from chipfit.ops.relu import Relu
 from chipfit.ops.reshape import Reshape
 from chipfit.ops.reverse_v2 import ReverseV2
@@ -24,10 +29,11 @@ from chipfit.ops.space_to_depth import SpaceToDepth
 from chipfit.ops.split import Split
 from chipfit.ops.squeeze import Squeeze
 from chipfit.ops.strided_slice import StridedSlice
+from chipfit.ops.sum import Sum
 from chipfit.ops.tile import Tile
 from chipfit.ops.transpose import Transpose
 from chipfit.passes import REMOVE_IDENTITY
-from passes.chains import Builder, ops_of
+from passes.chains import Builder, inputs_for, ops_of, outputs_of
 
 SHAPE = (1, 3, 5, 2)
 WHOLE = ((0,) * 4, SHAPE, (1,) * 4)
@@ -145,3 +151,32 @@ def test_a_view_that_others_read_stays() -> None:
     report = REMOVE_IDENTITY.run(graph)
     assert report.changes == []
     assert [m.reason for m in report.missed] == ["is a view of 't0', which something else needs too"]
+
+
+@pytest.mark.parametrize("op", [Mean((1, 2)), Sum((1, 2)), ReduceMax((2,))], ids=lambda op: op.name)
+@pytest.mark.parametrize("keep_dims", [False, True])
+def test_a_reduction_gives_the_shape_that_a_view_makes_of_it(op: Reduce, keep_dims: bool) -> None:
+    b = Builder()
+    first, other = (replace(op, keep_dims=keep) for keep in (keep_dims, not keep_dims))
+    x = b.input(*SHAPE)
+    y = b.add(first, x)
+    shape = b.add(other, x).shape
+    b.graph.nodes.pop()
+    graph = b.done(b.add(Reshape(shape), y))
+    inputs = inputs_for(graph)
+    expected = outputs_of(graph, inputs)
+    assert REMOVE_IDENTITY.run(graph).changes == [f"merged reshape 't1' into {op.name} 't0'"]
+    graph.verify()
+    assert [node.op for node in graph.nodes] == [other]
+    assert graph.outputs[0].name == "t1"
+    assert outputs_of(graph, inputs) == expected
+
+
+def test_a_reduction_keeps_its_shape_where_another_is_asked_for_or_something_else_reads_it() -> None:
+    b = Builder()
+    x = b.input(1, 4, 3, 2)
+    apart, read = b.add(Mean((1, 2), keep_dims=True), x), b.add(Mean((2,), keep_dims=True), x)
+    graph = b.done(b.add(Reshape((1, 1, 2)), apart), read, b.add(Reshape((1, 4, 2)), read))
+    report = REMOVE_IDENTITY.run(graph)
+    assert ops_of(graph) == ["mean", "mean", "reshape", "reshape"]
+    assert [m.reason for m in report.missed] == ["is a view of 't1', which something else needs too"]

@@ -17,8 +17,10 @@ from chipfit.interpret import evaluate
 from chipfit.ops.scan import Scan
 from chipfit.quantize import parse_recipe, quantize_graph, samples_of
 from chipfit.quantize.calibrate import calibrate
+from chipfit.quantize.loops import find_loops
 from chipfit.quantize.measure import signal_to_noise
 from chipfit.quantize.parameters import dequantize_array, quantize_array
+from chipfit.quantize.sources import no_progress
 from recurrent.nets import PLAIN, Kind, finished, float_samples, inputs_for, int8, network, scans_of
 
 STEPS = 12
@@ -74,6 +76,15 @@ def test_int8_is_near_the_float_network(kind: Kind) -> None:
 def test_int16_is_nearer() -> None:
     for kind in ("gru", "lstm"):
         assert min(decibels(*made(kind, "int16x8 -reconstruct -bias -match -pool"))) > 44.0
+
+
+def test_only_what_comes_before_a_loop_runs_to_see_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop itself runs once for that, by its steps, and not once more for what nobody asks for."""
+    graph = network(["gru"], "last")
+    samples = samples_of(float_samples(graph, 4), graph.inputs)
+    monkeypatch.setattr("chipfit.quantize.batch.run_body", lambda *_: pytest.fail("the loop runs"))
+    (loop,) = find_loops(graph, samples, parse_recipe(PLAIN), no_progress)
+    np.testing.assert_array_equal(loop.operands[0], samples.arrays[0])
 
 
 def test_a_sequence_of_several_layers() -> None:

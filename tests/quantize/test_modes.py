@@ -20,6 +20,7 @@ from chipfit.quantize import MODES, Quantized, parse_recipe, quantize_graph, sam
 from chipfit.quantize.measure import agreement, signal_to_noise
 from chipfit.quantize.parameters import dequantize_array, quantize_array
 from chipfit.quantize.prepare import judged
+from chipfit.quantize.small_weights import dequantized
 from oracles import needs_litert, needs_tflm
 from quantize.nets import Builder, mobile, normal, pictures
 
@@ -243,6 +244,8 @@ def forms(graph: Graph) -> dict[str, tuple[str, DType]]:
 def test_small_weights_beside_floats(recipe: str, form: tuple[str, DType]) -> None:
     graph = big(np.random.default_rng(4))
     result = run(graph, recipe, INPUTS[:40]).graph
+    if recipe != "dynamic compute=integer":
+        result = dequantized(result)
     head = form if recipe == "float16" else ("layer", DType.FLOAT32)  # 64 of 12352 weights
     assert forms(result) == {"wide": form, "inner": form, "head": head}
     assert all(v.dtype is DType.FLOAT32 for n in result.nodes for v in n.outputs)
@@ -326,7 +329,7 @@ def test_shared_weights_stay_shared() -> None:
     w.type = type(b.x.type)((64, 64), DType.FLOAT32)
     y = b.add("one", FullyConnected(), b.x, w)
     graph = b.graph(b.add("two", FullyConnected(), y, w))
-    result = run(graph, "float16", INPUTS[:8]).graph
+    result = dequantized(run(graph, "float16", INPUTS[:8]).graph)
     assert [n.op.name for n in result.nodes] == ["dequantize", "fully_connected", "fully_connected"]
     one, two = (n for n in result.nodes if n.op.name == "fully_connected")
     assert one["w"] is two["w"]

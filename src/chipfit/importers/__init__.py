@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from chipfit.importers.torch import is_torch_file, is_torch_object, load_torch, 
 __all__ = [
     "MOST_SECONDS",
     "Attached",
+    "Loaded",
     "is_saved_model",
     "is_tflite",
     "load_graph",
@@ -39,7 +41,19 @@ _ENDINGS = (".tflite", ".keras", ".h5", ".onnx", ".pt2")
 
 def load_graph(source: str | Path | bytes | Any, name: str | None = None, **options: Any) -> Graph:
     """The graph alone: see :func:`load_source`."""
-    return load_source(source, name, **options)[0]
+    return load_source(source, name, **options).graph
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was read. ``format``: of what was given (``tflite``, ``saved_model``, ``keras``, ``onnx``, ``torch``).
+
+    ``tflite``: the file that the graph was read from, given or converted; None: it was none.
+    """
+
+    graph: Graph
+    format: str
+    tflite: bytes | None = None
 
 
 def load_source(
@@ -50,11 +64,11 @@ def load_source(
     signature: str | None = None,
     timeout: float = MOST_SECONDS,
     example_inputs: Any = None,
-) -> tuple[Graph, bytes | None]:
+) -> Loaded:
     """The graph of a model file or folder, of a file's bytes, or of a model of another framework.
 
-    And the ``.tflite`` file that it was read from, given or converted; None: it was none. ``name`` defaults to the
-    file's name without its ending, or to that of the model. ``allow_code``: code that a file holds may be run.
+    ``name`` defaults to the file's name without its ending, or to that of the model. ``allow_code``: code that a file
+    holds may be run.
     ``signature``: the one of a SavedModel that is meant; ``timeout``: seconds that its converter may take. Raises
     ChipfitError F001..F005 where the file cannot be read, O001 or O002 where it holds something that chipfit cannot
     compile, G001 or G003 where the model contradicts itself, T001 where a package is missing that reads it, T003 where
@@ -71,16 +85,16 @@ def load_source(
     elif isinstance(source, bytes) or converted is not None:
         data, default = converted or source, "model"
     else:
-        return _load_object(source, name, example_inputs), None
+        return _load_object(source, name, example_inputs)
     if is_tflite(data):
-        return load_tflite(data, name or default), data
+        return Loaded(load_tflite(data, name or default), "tflite" if converted is None else "saved_model", data)
     if is_keras_file(data):
-        return load_keras_file(data, name or default, allow_code), None
+        return Loaded(load_keras_file(data, name or default, allow_code), "keras")
     if is_torch_file(data):
-        return load_torch_file(data, name or default), None
+        return Loaded(load_torch_file(data, name or default), "torch")
     if is_onnx_file(data):
         folder = Path(source).parent if isinstance(source, str | Path) else None
-        return load_onnx_file(data, name or default, folder), None
+        return Loaded(load_onnx_file(data, name or default, folder), "onnx")
     raise unknown_format(data)
 
 
@@ -105,13 +119,13 @@ def is_tflite(data: bytes) -> bool:
     return data[4:8] == TFLITE_IDENTIFIER
 
 
-def _load_object(model: Any, name: str | None, example_inputs: Any) -> Graph:
+def _load_object(model: Any, name: str | None, example_inputs: Any) -> Loaded:
     if is_keras_object(model):
-        return load_keras(model, name or str(getattr(model, "name", "model")))
+        return Loaded(load_keras(model, name or str(getattr(model, "name", "model"))), "keras")
     if is_torch_object(model):
-        return load_torch(model, name, example_inputs)
+        return Loaded(load_torch(model, name, example_inputs), "torch")
     if is_onnx_object(model):
-        return load_onnx(model, name)
+        return Loaded(load_onnx(model, name), "onnx")
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     hint = "give it a file, its bytes, or a model of Keras, ONNX, PyTorch or TensorFlow"
     raise ChipfitError("F002", f"a {kind} is no model that chipfit knows", hint)

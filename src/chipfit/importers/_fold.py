@@ -17,6 +17,7 @@ from chipfit.ops.depthwise_conv2d import DepthwiseConv2D
 from chipfit.ops.fully_connected import FullyConnected
 from chipfit.ops.mul import Mul
 from chipfit.ops.reshape import Reshape
+from chipfit.ops.sub import Sub
 from chipfit.ops.transpose_conv import TransposeConv
 
 _OUT_AXIS: dict[type, int] = {Conv2D: 0, DepthwiseConv2D: 3, FullyConnected: 0, TransposeConv: 0}
@@ -24,7 +25,7 @@ _OUT_AXIS: dict[type, int] = {Conv2D: 0, DepthwiseConv2D: 3, FullyConnected: 0, 
 
 
 def fold_scales(graph: Graph) -> None:
-    """Let layers with weights do a following MUL or ADD of a constant for each channel.
+    """Let layers with weights do a following MUL, ADD or SUB of a constant for each channel.
 
     Only where nothing else reads what lies between. Weights are computed in double precision and rounded once per
     folded node; constants that other nodes read, too, are not changed but replaced. Chains are folded from the front.
@@ -38,7 +39,10 @@ def fold_scales(graph: Graph) -> None:
         layer = _layer_before(node, producers, reads)
         if layer is not None:
             head, x, constant = layer
-            (_scale if isinstance(node.op, Mul) else _shift)(head, constant)
+            if isinstance(node.op, Mul):
+                _scale(head, constant)
+            else:
+                _shift(head, -constant if isinstance(node.op, Sub) else constant)
             _bypass(graph, node, x, producers, reads)
             removed.add(id(node))
     graph.nodes = [node for node in graph.nodes if id(node) not in removed]
@@ -48,9 +52,11 @@ def _layer_before(
     node: Node, producers: dict[Value, Node], reads: dict[Value, int]
 ) -> tuple[Node, Value, Array] | None:
     """The layer that can do this node, the node's variable operand, and the constant as one number per channel."""
-    if not isinstance(node.op, Mul | Add) or node.op.act != "none":
+    if not isinstance(node.op, Mul | Add | Sub) or node.op.act != "none":
         return None
     a, b = node["a"], node["b"]
+    if isinstance(node.op, Sub) and a.is_const:
+        return None
     x, constant = (a, b) if b.is_const else (b, a)
     if x.is_const or not constant.is_const or node["y"].shape != x.shape or not x.shape:
         return None

@@ -20,14 +20,17 @@ def every_byte(dtype: DType) -> Array:
     return np.arange(256, dtype=np.uint8).view(dtype.numpy)
 
 
+def lookup_table(node: Node) -> Array:
+    """(256,): what becomes of each byte, in the order of their bits, of the only operand that is not constant."""
+    inputs = [v.array.reshape(-1) if v.is_const else every_byte(v.dtype) for v in node.operands]
+    return np.asarray(op_of(node).eval_int(node, *inputs)).astype(node["y"].dtype.numpy)
+
+
 def lookup_call(node: Node) -> Call:
     """The call of ``cf_lookup_s8`` for the only operand that is not constant."""
     op: Op = op_of(node)
     port = next(p for p in op.inputs if not node[p].is_const)
-    inputs = [v.array.reshape(-1) if v.is_const else every_byte(v.dtype) for v in node.operands]
-    result = op.eval_int(node, *inputs)
-    table = np.asarray(result).astype(node["y"].dtype.numpy)
-    return Call([Port(port), Const("table", table), Port("y")], {"n": elements(node["y"])})
+    return Call([Port(port), Const("table", lookup_table(node)), Port("y")], {"n": elements(node["y"])})
 
 
 def lookup_kernel(*types: str) -> Kernel:

@@ -29,7 +29,8 @@ def output_multipliers(x: Value, w: Value, y: Value, channels: int) -> tuple[Arr
 
     Source: TFLite ``PopulateConvolutionQuantizationParams``: the product in double of float32 scales.
     """
-    pairs = [quantize_multiplier(float(x.q.s) * s / float(y.q.s)) for s in w.q.scales(channels)]
+    taken, given = float(x.q.s), float(y.q.s)
+    pairs = [quantize_multiplier(taken * s / given) for s in w.q.scales(channels)]
     return np.array([m for m, _ in pairs], np.int32), np.array([s for _, s in pairs], np.int32)
 
 

@@ -85,6 +85,8 @@ class Scan(Op):
             if inner.shape != self.body.outputs[i].shape:
                 raise ChipfitError("G003", f"scan: state {inner.type} becomes {self.body.outputs[i].type}")
         made = [self.body.outputs[i].shape for i in self.emitted]
+        if any(not shape for shape in made):
+            raise ChipfitError("G003", "scan: what its body gives has no axis of batches")
         ends = [v.shape for v in self.body.outputs[: self.state_count]]
         return [*ends, *((shape[0], *steps, *shape[1:]) for shape in made)]
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from chipfit.graph import Array, Graph, Node, Value
 from chipfit.ops import op_of
+from chipfit.ops._lookup import BYTES, lookup_table, scalar_lookup_reason
 from chipfit.ops._pool import Pool
 from chipfit.ops._reduce import Reduce
 from chipfit.ops._unary import Unary
@@ -25,7 +26,7 @@ from chipfit.ops.sub import Sub
 from chipfit.quantize.layers import LAYERS, Layer, activated
 
 _BROADCAST = (Add, Sub, Mul)
-_ALONG_SAMPLES = (*LAYERS, *_BROADCAST, Pool, Unary, Softmax, LogSoftmax, Quantize, Dequantize)
+_ALONG_SAMPLES = (*_BROADCAST, Pool, Unary, Softmax, LogSoftmax, Quantize, Dequantize)
 """Operators that treat the indices of the first axis alike."""
 
 _CHUNK = 1 << 20
@@ -52,6 +53,8 @@ def evaluate(node: Node, operands: Sequence[Array]) -> list[Array]:
         return node.op.scan(full, lambda inputs: run_body(body, inputs), TIME + 1)
     if op_of(node).is_view:
         return [operands[0].reshape(samples, *node.outputs[0].shape)]
+    if _by_table(node):
+        return [lookup_table(node)[operands[0].view(np.uint8)].reshape(samples, *node.outputs[0].shape)]
     outputs = [np.empty((samples, *v.shape), v.dtype.numpy) for v in node.outputs]
     largest = max(v.type.size for v in (*node.operands, *node.outputs) if not v.is_const)
     for part in chunks(samples, largest):
@@ -91,12 +94,24 @@ def _chunk(node: Node, operands: list[Array]) -> list[Array]:
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
+def _by_table(node: Node) -> bool:
+    """Whether each element of the result depends on one byte alone."""
+    computed = [v for v in node.operands if not v.is_const]
+    if len(computed) != 1 or computed[0].dtype not in BYTES:
+        return False
+    return isinstance(node.op, Unary | Quantize) or (
+        isinstance(node.op, _BROADCAST) and scalar_lookup_reason(node) is True
+    )
+
+
 def _at_once(node: Node) -> bool:
     """Whether samples can lie along the first axis, which is 1 in all tensors that are computed."""
     computed: list[Value] = [v for v in (*node.operands, *node.outputs) if not v.is_const]
     if any(len(v.shape) < 2 or v.shape[0] != 1 for v in computed):
         return False
     op = node.op
+    if isinstance(op, LAYERS):
+        return node["w"].is_const
     if isinstance(op, Reduce):
         return 0 not in op.axes
     if isinstance(op, _BROADCAST):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -188,12 +189,12 @@ def find_loops(graph: Graph, samples: Samples, recipe: Recipe, progress: Progres
     """The SCANs of a float graph, with what they are called with for these samples."""
     nodes = [n for n in graph.nodes if isinstance(n.op, Scan)]
     chosen = widths(graph, recipe).nodes if nodes else {}
-    wanted = {v for n in nodes for v in n.operands if not v.is_const}
-    seen: dict[Value, list[Array]] = {v: [] for v in wanted}
+    seen: dict[Value, list[Array]] = {v: [] for n in nodes for v in n.operands if not v.is_const}
     for batch in batches(graph, samples) if nodes else ():
-        for value, x in trace(graph, batch):
-            if value in seen:
-                seen[value].append(x)
+        computed = ((v, x) for v, x in trace(graph, batch) if v in seen)
+        # no further than that: the last SCAN itself, which takes longest, need not run
+        for value, x in islice(computed, len(seen)):
+            seen[value].append(x)
     found: list[Loop] = []
     for node in nodes:
         op = node.op

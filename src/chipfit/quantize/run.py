@@ -26,7 +26,7 @@ from chipfit.quantize.observers import Range
 from chipfit.quantize.parameters import Parameters
 from chipfit.quantize.prepare import all_nodes, judged, require_float, require_integer_form
 from chipfit.quantize.recipe import Recipe
-from chipfit.quantize.small_weights import dequantized, require_layers, with_small_weights
+from chipfit.quantize.small_weights import require_layers, with_small_weights
 from chipfit.quantize.sources import Preprocessing, Progress, Samples, no_progress
 from chipfit.quantize.sweep import LayerFigures, Sweep, affordable
 
@@ -126,8 +126,6 @@ def _small_weights(
             report.sqnr, report.layers = sweep.sqnr(target), sweep.figures
     else:
         report.notes.append("no samples: weights are rounded to the nearest, and biases stay as they are")
-    if recipe.compute == "float":
-        dequantized(result.graph)
     return result
 
 

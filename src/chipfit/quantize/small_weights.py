@@ -9,6 +9,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Graph, Node, TensorType, Value
+from chipfit.ops._weights_only import has_small_weights
 from chipfit.ops.dequantize import Dequantize
 from chipfit.ops.scan import Scan
 from chipfit.quantize.apply import Integer, own_bias, quantize_layer
@@ -44,7 +45,7 @@ def require_layers(graph: Graph) -> None:
 def with_small_weights(graph: Graph, recipe: Recipe) -> tuple[Integer, list[str]]:
     """A copy of a float graph whose layers have small weights, rounded to the nearest; and notes for people.
 
-    Layers hold them themselves; :func:`dequantized` says it as files do.
+    Layers hold them themselves, as kernels read them; :func:`dequantized` says it as files do.
     """
     result = graph.copy()
     origin = dict(zip(result.nodes, graph.nodes, strict=True))
@@ -57,21 +58,24 @@ def with_small_weights(graph: Graph, recipe: Recipe) -> tuple[Integer, list[str]
     return Integer(result, origin), notes
 
 
-def dequantized(graph: Graph) -> None:
-    """Weights in an operator of their own, which gives a layer float32 weights; in place."""
+def dequantized(graph: Graph) -> Graph:
+    """The graph with small weights in operators of their own, which give float layers float32 weights: then those who
+    run its file compute in float32, too. The given graph is not changed; for chipfit both mean the same."""
+    result = graph.copy()
     made: dict[Value, Value] = {}
     nodes: list[Node] = []
-    for node in graph.nodes:
+    for node in result.nodes:
         if isinstance(node.op, Scan):
-            dequantized(node.op.body)
-        w = node.get("w") if isinstance(node.op, SMALL_LAYERS) else None
-        if w is not None and w.is_const and w.dtype is not DType.FLOAT32:
+            node.op = replace(node.op, body=dequantized(node.op.body))
+        if isinstance(node.op, SMALL_LAYERS) and has_small_weights(node) and node["w"].is_const:
+            w = node["w"]
             if w not in made:
-                made[w] = Value(graph.unique_name(f"{w.name}/float32"), TensorType(w.shape, DType.FLOAT32))
+                made[w] = Value(result.unique_name(f"{w.name}/float32"), TensorType(w.shape, DType.FLOAT32))
                 nodes.append(Node(Dequantize(), [w], [made[w]]))
             node.inputs[1] = made[w]
         nodes.append(node)
-    graph.nodes = nodes
+    result.nodes = nodes
+    return result
 
 
 def _has_weights(node: Node) -> bool:

@@ -21,9 +21,13 @@ def import_while(o: OperatorImporter) -> None:
     """The body without what takes steps out of sequences, puts steps into them and counts, becomes that of a SCAN."""
     options = o.options("WhileOptions")
     file = o.subgraph.variables.file
-    loop = _Loop(file.subgraph(int(options.bodySubgraphIndex)))
+    body, cond = file.subgraph(int(options.bodySubgraphIndex)), file.subgraph(int(options.condSubgraphIndex))
+    counts = {o.input_count, len(o.record.outputs), len(body.inputs), len(body.outputs), len(cond.inputs)}
+    if len(counts) > 1 or not counts.isdisjoint({0}):
+        raise o.damaged(f"{sorted(counts)} tensors go round in it")
+    loop = _Loop(body)
     first, step = int(o.constant(loop.counter, "first step").reshape(-1)[0]), loop.step
-    limit, goes_on = _limit(file.subgraph(int(options.condSubgraphIndex)), loop.counter)
+    limit, goes_on = _limit(cond, loop.counter)
     name = o.outputs[0].name
     graph = o.subgraph.inside(loop.body, f"{name}/body")
     sequences = [o.input(i) for i in loop.sequences]
@@ -52,13 +56,21 @@ def _with_shared_ends(op: Scan) -> Scan:
     return Scan(body, op.sequences, emitted, op.backward)
 
 
+def _operand(op: OperatorRecord, position: int) -> int:
+    """The tensor at an input. Raises ChipfitError O002 where there is none."""
+    index = op.inputs[position] if position < len(op.inputs) else -1
+    if index < 0:
+        raise _unknown(f"its {op.title} lacks input {position}")
+    return index
+
+
 def _limit(cond: SubgraphRecord, counter: int) -> tuple[int, str]:
     """What the counter is compared with, and how."""
     last = cond.operators[-1] if cond.operators else None
     compares = last is not None and len(cond.operators) == 1 and cond.outputs == last.outputs
-    if last is None or not compares or last.inputs[0] != cond.inputs[counter]:
+    if last is None or not compares or _operand(last, 0) != cond.inputs[counter]:
         raise _unknown("its condition is no comparison of a counter with a constant")
-    data: Array | None = cond.tensors[last.inputs[1]].data
+    data: Array | None = cond.tensors[_operand(last, 1)].data
     if data is None or data.size != 1:
         raise _unknown("its limit is computed when the model runs")
     return int(data.reshape(-1)[0]), last.builtin
@@ -87,7 +99,7 @@ class _Loop:
             if result == given and (part := self._part(given)) is not None:
                 self.sequences.append(position)
                 parts.append(part)
-            elif maker is not None and maker.builtin == "DYNAMIC_UPDATE_SLICE" and maker.inputs[0] == given:
+            elif maker is not None and maker.builtin == "DYNAMIC_UPDATE_SLICE" and _operand(maker, 0) == given:
                 self.made.append(position)
                 rows.append(self._row(maker))
             else:
@@ -107,8 +119,8 @@ class _Loop:
         """Which of what goes round is only counted up or down, and by how much."""
         for position, (given, result) in enumerate(zip(self.record.inputs, self.record.outputs, strict=True)):
             maker = self.maker.get(result)
-            if maker is not None and maker.builtin == "ADD" and maker.inputs[0] == given:
-                step = self._scalar(maker.inputs[1])
+            if maker is not None and maker.builtin == "ADD" and _operand(maker, 0) == given:
+                step = self._scalar(_operand(maker, 1))
                 if step in (1, -1):
                     self.gone.add(maker.index)
                     return position, step
@@ -123,18 +135,18 @@ class _Loop:
         if len(readers) != 1 or readers[0].builtin != "GATHER" or readers[0].options is None:
             return None
         gather = readers[0]
-        if gather.inputs[1] != self.record.inputs[self.counter] or int(gather.options.axis) != TIME:
+        if _operand(gather, 1) != self.record.inputs[self.counter] or int(gather.options.axis) != TIME:
             return None
         self.gone.add(gather.index)
         return gather.outputs[0]
 
     def _row(self, update: OperatorRecord) -> int:
         """The step that is put into a sequence, before it got the axis of steps."""
-        reshape = self.maker.get(update.inputs[1])
-        place = self.maker.get(update.inputs[2])
+        reshape = self.maker.get(_operand(update, 1))
+        place = self.maker.get(_operand(update, 2))
         if reshape is None or reshape.builtin != "RESHAPE" or place is None or place.builtin != "MUL":
             raise _unknown("it puts something else than a step into a sequence")
         if self.record.inputs[self.counter] not in place.inputs:
             raise _unknown("it puts a step elsewhere than at its place")
         self.gone |= {update.index, reshape.index, place.index}
-        return reshape.inputs[0]
+        return _operand(reshape, 0)

@@ -16,6 +16,7 @@ from chipfit.importers.tflite.variables import Variables
 from chipfit.ops import Op
 
 _STATE_HINT = "export the model with constant initial states"
+_MOST_NESTED = 8
 _MOST_FOLDED = 4096
 """Elements of a computed parameter (a shape, an axis ...) at most."""
 
@@ -37,6 +38,7 @@ class SubgraphImporter:
         self._values: dict[int, Value] = {}
         self._names: dict[str, int] = {}
         self._nested = False
+        self._depth = 0
         self._graph = Graph(name)
         # before all others: they keep these names where another tensor has the same
         named = dict.fromkeys(i for i in (*record.inputs, *record.outputs) if i in ports)
@@ -81,7 +83,9 @@ class SubgraphImporter:
     def inside(self, record: SubgraphRecord, name: str) -> Graph:
         """The graph of a subgraph inside of an operator of this one. Raises ChipfitError O002 if it has problems."""
         inner = SubgraphImporter(record, name, self.variables)
-        inner._nested = True
+        inner._nested, inner._depth = True, self._depth + 1
+        if inner._depth > _MOST_NESTED:
+            raise damaged(f"{_MOST_NESTED} loops lie within each other, or one in itself")
         graph = inner.run()
         if inner.problems:
             first, *_ = inner.problems

@@ -6,14 +6,13 @@ are simulated: the float network with one tensor on its integers' grid, or one l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from chipfit.graph import Array, Graph, Node, Value
+from chipfit.graph import Array, Node, Value
 from chipfit.ops import op_of
-from chipfit.ops.dequantize import Dequantize
 from chipfit.quantize.calibrate import trace
 from chipfit.quantize.diagnose.figures import Noise, Part, TensorDetails, WeightDetails, tensor_details, weight_details
 from chipfit.quantize.diagnose.simulate import Arrays, Network, grid_of
@@ -66,7 +65,7 @@ def investigate(made: Quantized, samples: Samples, progress: Progress = no_progr
     """Measure an integer network on some of the samples that it was made with."""
     used = _spread(samples, _affordable(made, samples))
     progress("measuring roundings", 0, 1)
-    network = Network(*_with_stored_weights(made.graph, made.origin), made.recipe, used)
+    network = Network(made.graph, made.origin, made.recipe, used)
     stored = _stored(network, used)
     copies = frozenset(_copies(network))
     ranked = [v for v in network.floats if grid_of(v) is not None and v not in copies]
@@ -110,23 +109,6 @@ def _details(
     exact = network.floats[value]
     before = None if inherited is None else Noise.of(exact, inherited)
     return tensor_details(value, op, exact, Noise.of(exact, stored[value]), before, weights, is_copy)
-
-
-def _with_stored_weights(graph: Graph, origin: Mapping[Node, Node]) -> tuple[Graph, Mapping[Node, Node]]:
-    """The graph with small weights at its float layers themselves, not behind a DEQUANTIZE."""
-    stored = {n["y"]: n["x"] for n in graph.nodes if isinstance(n.op, Dequantize) and n["x"].is_const}
-    if not stored:
-        return graph, origin
-    nodes: list[Node] = []
-    followed: dict[Node, Node] = {}
-    for node in graph.nodes:
-        if not stored.keys().isdisjoint(node.outputs):
-            continue
-        inputs = [None if v is None else stored.get(v, v) for v in node.inputs]
-        nodes.append(Node(node.op, inputs, node.outputs))
-        if node in origin:
-            followed[nodes[-1]] = origin[node]
-    return Graph(graph.name, graph.inputs, graph.outputs, nodes), followed
 
 
 def _affordable(made: Quantized, samples: Samples) -> int:
