@@ -70,6 +70,36 @@ def test_transposed_convolution(groups: int, stride: int, dilation: int) -> None
         np.testing.assert_allclose(run(x, layer), wanted, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("groups", "dilation", "op"),
+    [(1, 1, "transpose_conv"), (1, 2, "conv2d"), (2, 1, "conv2d"), (4, 1, "depthwise_conv2d")],
+)
+def test_operator_of_a_transposed_convolution(groups: int, dilation: int, op: str) -> None:
+    """TRANSPOSE_CONV where it can be said with it; else zeros are put between the pixels."""
+    builder = GraphBuilder("net")
+    x, w = builder.input("x", (1, 4, 5, 6)), builder.constant("w", random(4, 1, 3, 3))
+    window = Window((3, 3), (2, 2), (dilation,) * 2, ((1, 1), (1, 1)))
+    y = ChannelsFirst(builder).conv_transpose(x, w, None, window, groups, (1, 1), "t")
+    assert [n.op.name for n in builder.finish([("y", y)]).nodes if "conv" in n.op.name] == [op]
+
+
+def test_what_a_global_pool_gives_has_the_shape_that_is_read() -> None:
+    """Axes of size 1 before a convolution that excites channels, none before a dense layer; no reshape is left."""
+    builder = GraphBuilder("net")
+    layers, image = ChannelsFirst(builder), builder.input("x", (1, 3, 5, 6))
+    x = layers.conv(image, builder.constant("w", random(4, 3, 1, 1)), None, Window((1, 1)), 1, "stem")
+    squeezed = layers.global_pool("mean", x, "squeeze")
+    scale = layers.conv(squeezed, builder.constant("excite/w", random(4, 4, 1, 1)), None, Window((1, 1)), 1, "excite")
+    pooled = layers.global_pool("reduce_max", builder.node("mul", [x, scale], "mul"), "pool")
+    flat = builder.reshape(pooled, (1, 4), "flat")
+    dense = builder.node("fully_connected", [flat, builder.constant("dense/w", random(3, 4))], "dense")
+    graph = builder.finish([("y", dense)])
+    PIPELINE.run(graph)
+    wanted = ["transpose", "conv2d", "mean", "conv2d", "mul", "reduce_max", "fully_connected"]
+    assert [n.op.name for n in graph.nodes] == wanted
+    assert [len(n["y"].shape) for n in graph.nodes if n.op.name in ("mean", "reduce_max")] == [4, 2]
+
+
 def test_weights_are_made_once() -> None:
     builder = GraphBuilder("net")
     layers, x, w = ChannelsFirst(builder), builder.input("x", (1, 4, 9)), builder.constant("w", random(4, 4, 3))

@@ -58,4 +58,14 @@ def test_commands(path: Path, tmp_path: Path) -> None:
     call("quantize", path, option, *data, "-o", tmp_path / "int8.tflite")
     assert chipfit.load(tmp_path / "int8.tflite").inputs[0].shape == LAST
     report = json.loads(call("evaluate", path, tmp_path / "int8.tflite", option, *data, "--json"))
-    assert [model["samples"] for model in report["models"]] == [6, 6]
+    assert (report["samples"], len(report["models"])) == (6, 2)
+
+
+def test_pictures_need_channels_last(path: Path, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image", reason="pictures are written with Pillow")
+    image.new("RGB", (6, 8)).save(tmp_path / "a.png")
+    words = ["quantize", str(path), "--data", str(tmp_path), "-o", str(tmp_path / "int8.tflite")]
+    refused = CliRunner().invoke(app, words)
+    assert "channels_last=True (--channels-last)" in refused.stderr
+    done = CliRunner().invoke(app, [*words, "--channels-last"])
+    assert done.exit_code == 0, done.output

@@ -38,7 +38,7 @@ def test_a_state_has_one_scale_and_the_step_is_near() -> None:
     assert [v.name for v in integer.outputs] == [v.name for v in graph.outputs]
     for given, taken in states.items():
         assert types[given] == types[taken]
-        assert types[given].q.s > 1e-4
+        assert types[given].q.s > 1e-6
     assert made.report.result is not None
     assert made.report.result.sqnr is not None
     assert made.report.result.sqnr > 20

@@ -60,14 +60,15 @@ class _Edit:
         result = self.result.graph
         result.inputs = [self._value(v, self.native.get(v, v.dtype)) for v in self.graph.inputs]
         for node in self.graph.nodes:
-            self._node(node, self.found.widths.nodes[node])
+            self._node(node)
         pairs = zip(self.graph.outputs, self.found.widths.outputs, strict=True)
         result.outputs = [self._as_output(v, width) for v, width in pairs]
         return self.result
 
-    def _node(self, node: Node, width: DType) -> None:
-        inputs = [None if v is None else self._operand(node, v, width) for v in node.inputs]
-        outputs = [self._value(v, width) for v in node.outputs]
+    def _node(self, node: Node) -> None:
+        widths = self.found.widths
+        inputs = [None if v is None else self._operand(node, v, widths.of(node, v)) for v in node.inputs]
+        outputs = [self._value(v, widths.of(node, v)) for v in node.outputs]
         op = op_of(node)
         if isinstance(op, Scan):
             op = replace(op, body=self.found.bodies[node.name])

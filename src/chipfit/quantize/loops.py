@@ -8,24 +8,23 @@ after it, so that it goes round without being rescaled.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
-from chipfit.graph import Array, DType, Graph, Node, Quant, Value
+from chipfit.graph import Array, Graph, Node, Quant, Value
 from chipfit.ops.scan import TIME, Scan
 from chipfit.quantize.apply import Integer, to_integer
 from chipfit.quantize.batch import run_body
 from chipfit.quantize.calibrate import batches, calibrate, trace
 from chipfit.quantize.observers import Range
 from chipfit.quantize.parameters import Parameters, dequantize_array, parameters, quantize_array
-from chipfit.quantize.recipe import Edge, Recipe
+from chipfit.quantize.recipe import Recipe
 from chipfit.quantize.sources import Progress, Samples
 from chipfit.quantize.sweep import LayerFigures, Sweep, affordable
-from chipfit.quantize.widths import widths
+from chipfit.quantize.widths import inside
 
 _MOST_STEPS = 4096
 """Samples of a body: steps of all sequences, evenly chosen where there are more."""
@@ -51,16 +50,13 @@ class _Steps:
 class Loop:
     """One SCAN of the float graph on its way to integers.
 
-    ``operands``: its inputs in the float network, samples first. ``width``: that of what goes in and comes out.
+    ``operands``: its inputs in the float network, samples first.
     ``body``: of integers, once it is made; ``rounds``: how often its ranges were looked at anew.
     """
 
-    def __init__(
-        self, node: Node, op: Scan, operands: Sequence[Array], recipe: Recipe, width: DType, progress: Progress
-    ) -> None:
-        edge: Edge = "int16" if width is DType.INT16 else "int8"
+    def __init__(self, node: Node, op: Scan, operands: Sequence[Array], recipe: Recipe, progress: Progress) -> None:
         self.node, self.op, self.operands, self.progress = node, op, list(operands), progress
-        self.recipe = dataclasses.replace(recipe, input=edge, output=edge)
+        self.recipe = inside(recipe)
         self.ties = list(zip(op.body.inputs[op.sequences :], op.body.outputs[: op.state_count], strict=True))
         self.floats = self.reached = _steps_of(op, op.body, self.operands)
         self.ranges = self._calibrated(self.floats)
@@ -75,11 +71,10 @@ class Loop:
     def prescribed(self) -> dict[str, Quant]:
         """What the body says of the quantization of the SCAN's outputs, by their names."""
         found = _parameters(self.op.body, self.ranges, self.recipe, self.inner, self.ties, {})
-        width = found.widths.native
-        outputs = self.op.body.outputs
+        forms = list(zip(self.op.body.outputs, found.widths.outputs, strict=True))
         ends, made = self.op.given(self.node)
-        pairs = [*zip(ends, outputs, strict=False), *zip(made, [outputs[i] for i in self.op.emitted], strict=True)]
-        return {outer.name: found.quants[inner, width[inner]] for outer, inner in pairs if inner in width}
+        pairs = [*zip(ends, forms, strict=False), *zip(made, [forms[i] for i in self.op.emitted], strict=True)]
+        return {outer.name: found.quants[form] for outer, form in pairs if form in found.quants}
 
     def settle(self, node: Node, found: Parameters) -> None:
         """Widen the ranges until they hold what the integer body comes to; once.
@@ -101,9 +96,8 @@ class Loop:
         return self.body
 
     def _given(self, node: Node, found: Parameters) -> dict[Value, Quant]:
-        width = found.widths.nodes[node]
         taken = zip(self.op.body.inputs, self.op.taken(node)[0], strict=False)
-        return {inner: found.quants[x, width] for inner, x in taken if x.dtype.is_float}
+        return {inner: found.quants[x, found.widths.of(node, x)] for inner, x in taken if x.dtype.is_float}
 
     def _fitted(self, given: Mapping[Value, Quant]) -> Integer:
         integer, _ = integer_graph(self.op.body, self.ranges, self.recipe, self.inner, self.ties, given)
@@ -188,7 +182,6 @@ def _steps_of(op: Scan, body: Graph, operands: Sequence[Array]) -> _Steps:
 def find_loops(graph: Graph, samples: Samples, recipe: Recipe, progress: Progress) -> list[Loop]:
     """The SCANs of a float graph, with what they are called with for these samples."""
     nodes = [n for n in graph.nodes if isinstance(n.op, Scan)]
-    chosen = widths(graph, recipe).nodes if nodes else {}
     seen: dict[Value, list[Array]] = {v: [] for n in nodes for v in n.operands if not v.is_const}
     for batch in batches(graph, samples) if nodes else ():
         computed = ((v, x) for v, x in trace(graph, batch) if v in seen)
@@ -203,5 +196,5 @@ def find_loops(graph: Graph, samples: Samples, recipe: Recipe, progress: Progres
             np.broadcast_to(v.array, (len(samples), *v.shape)) if v.is_const else np.concatenate(seen[v])
             for v in node.operands
         ]
-        found.append(Loop(node, op, operands, recipe, chosen[node], progress))
+        found.append(Loop(node, op, operands, recipe, progress))
     return found

@@ -65,10 +65,13 @@ class _Groups:
             if value in chosen.native:
                 self.fixed[value, chosen.native[value]] = quant
         for node in graph.nodes:
-            self._add(node, chosen.nodes[node])
+            if isinstance(node.op, Scan):
+                self._add_scan(node, node.op, chosen)
+            else:
+                self._add(node, chosen.nodes[node])
         self.forms.update(dict.fromkeys(chosen.bridged(graph)))
         for a, b in ties:
-            self._join((b, chosen.native[b]), (a, chosen.native[a]))
+            self._join((b, chosen.native[a]), (a, chosen.native[a]))
 
     def _add(self, node: Node, width: DType) -> None:
         ports = ports_of(node)
@@ -76,8 +79,6 @@ class _Groups:
         for value, role in ports:
             if isinstance(role, Fixed) and (prescribed := role.of(width)) is not None:
                 self.fixed[self.find((value, width))] = prescribed
-        if isinstance(node.op, Scan):
-            self._add_scan(node, node.op, width)
         shared = [v for v, role in ports if isinstance(role, Shared)]
         sources = [v for v in dict.fromkeys(shared) if v not in node.outputs]
         self.copies.update((v, width) for v in shared if v in node.outputs)
@@ -88,13 +89,15 @@ class _Groups:
             else:
                 self._join(first, (value, width))
 
-    def _add_scan(self, node: Node, op: Scan, width: DType) -> None:
+    def _add_scan(self, node: Node, op: Scan, chosen: Widths) -> None:
         """A state has one quantization at both ends; what is computed gets it before."""
+        self.forms.update(((v, chosen.of(node, v)), None) for v in activations(node))
         for state, end in zip(op.taken(node)[1], op.given(node)[0], strict=True):
+            form = (end, chosen.of(node, end))
             if state.is_const or state in self.inputs:
-                self._join((end, width), (state, width))
+                self._join(form, (state, chosen.of(node, state)))
             else:
-                self.rescaled.append((node, state, (end, width)))
+                self.rescaled.append((node, state, form))
 
     def find(self, form: Form) -> Form:
         while (parent := self._parent.setdefault(form, form)) != form:

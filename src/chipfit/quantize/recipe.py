@@ -101,6 +101,10 @@ class Recipe:
         found: list[Width] = [r.activations for r in self._rules_of(name) if r.activations is not None]
         return found[0] if found else self.activations
 
+    def names_width_of(self, name: str) -> bool:
+        """Whether a rule says which width the tensor of this name has."""
+        return any(r.activations is not None for r in self._rules_of(name))
+
     def weights_of(self, name: str) -> Granularity:
         """Scales of the weights of the layer with this name."""
         found: list[Granularity] = [r.weights for r in self._rules_of(name) if r.weights is not None]

@@ -158,10 +158,13 @@ def image_samples(
     """
     shape = value.shape
     if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
+        is_first = len(shape) == 4 and shape[1] in (1, 3)
         raise ChipfitError(
             "Q002",
             f"input '{value.name}' ({value.type}) takes no picture",
-            "hand arrays in: an .npz file or an iterable",
+            "its channels are first: load the model with channels_last=True (--channels-last)"
+            if is_first
+            else "hand arrays in: an .npz file or an iterable",
         )
     if not files:
         raise _none()

@@ -9,21 +9,8 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import DType, Value
-from chipfit.importers.keras.activations import (
-    celu,
-    clipped_relu,
-    elu,
-    gelu,
-    hard_sigmoid,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    mish,
-    silu,
-    softmax,
-    softplus,
-    softsign,
-)
+from chipfit.importers._compose import celu, exponential, hard_sigmoid, log_sigmoid, mish, silu, softplus, softsign
+from chipfit.importers.keras.activations import clipped_relu, gelu, leaky_relu, log_softmax, softmax
 from chipfit.importers.keras.layer import Function, LayerImporter
 from chipfit.importers.keras.shapes import resolved
 
@@ -320,7 +307,7 @@ FUNCTIONS: dict[str, Function] = {
     "HardSigmoid": _unary(hard_sigmoid),
     "Silu": _unary(silu),
     "LeakyRelu": _unary(lambda o, x: leaky_relu(o, x, float(o.argument(1, "negative_slope", 0.2)))),
-    "Elu": _unary(lambda o, x: elu(o, x, float(o.argument(1, "alpha", 1.0)))),
+    "Elu": _unary(lambda o, x: exponential(o, x, float(o.argument(1, "alpha", 1.0)))),
     "Gelu": _unary(lambda o, x: gelu(o, x, bool(o.argument(1, "approximate", True)))),
     "Celu": _unary(lambda o, x: celu(o, x, float(o.argument(1, "alpha", 1.0)))),
     "Softplus": _unary(softplus),

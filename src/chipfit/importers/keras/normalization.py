@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from chipfit.graph import Array, Shape, Value
+from chipfit.importers._compose import over_deviation, standardized
 from chipfit.importers.keras.layer import Function, LayerImporter
 
 _LEAST_SQUARE = 1e-24
@@ -20,17 +21,6 @@ def scaled(o: LayerImporter, x: Value, scale: Array, offset: Array) -> Value:
     if np.any(offset != 0):
         x = o.emit("add", [x, o.weight("offset", lambda: offset)])
     return x
-
-
-def _mean_square(o: LayerImporter, x: Value, axes: tuple[int, ...], epsilon: float) -> Value:
-    square = o.emit("mean", [o.emit("mul", [x, x])], axes=axes, keep_dims=True)
-    return o.emit("add", [square, o.number("epsilon", epsilon)])
-
-
-def _normalized(o: LayerImporter, x: Value, axes: tuple[int, ...], epsilon: float) -> Value:
-    """(x - mean) / deviation along the axes."""
-    centred = o.emit("sub", [x, o.emit("mean", [x], axes=axes, keep_dims=True)])
-    return o.emit("mul", [centred, o.emit("rsqrt", [_mean_square(o, centred, axes, epsilon)])])
 
 
 def _axes(o: LayerImporter, rank: int, setting: int | Sequence[int]) -> tuple[int, ...]:
@@ -55,13 +45,13 @@ def _layer_normalization(o: LayerImporter) -> Value:
     if getattr(o.layer, "rms_scaling", False):
         raise o.refuse("rms_scaling", "use RMSNormalization")
     axes = _axes(o, len(x.shape), o.layer.axis)
-    return scaled(o, _normalized(o, x, axes, float(o.layer.epsilon)), *_parameters(o, x.shape, axes))
+    return scaled(o, standardized(o, x, axes, float(o.layer.epsilon)), *_parameters(o, x.shape, axes))
 
 
 def _rms_normalization(o: LayerImporter) -> Value:
     x = o.real(o.x)
     axes = _axes(o, len(x.shape), o.layer.axis)
-    y = o.emit("mul", [x, o.emit("rsqrt", [_mean_square(o, x, axes, float(o.layer.epsilon))])])
+    y = over_deviation(o, x, axes, float(o.layer.epsilon))
     return scaled(o, y, _along(x.shape, axes, o.variable("scale")), np.zeros(1))
 
 
@@ -80,7 +70,7 @@ def _group_normalization(o: LayerImporter) -> Value:
     groups = x.shape[axis] if o.layer.groups == -1 else int(o.layer.groups)
     split = (*x.shape[:axis], groups, x.shape[axis] // groups, *x.shape[axis + 1 :])
     reduced = tuple(i for i in range(1, len(split)) if i != axis)
-    y = _normalized(o, o.reshape(x, split), reduced, float(o.layer.epsilon))
+    y = standardized(o, o.reshape(x, split), reduced, float(o.layer.epsilon))
     return scaled(o, o.reshape(y, x.shape), *_parameters(o, x.shape, (axis,)))
 
 

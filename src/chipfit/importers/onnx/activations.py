@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from chipfit.graph import DType, Value
+from chipfit.importers._compose import SELU, celu, exponential, hard_sigmoid, mish, silu, softplus, softsign
 from chipfit.importers.onnx.node import Function, NodeImporter
-
-_SELU = (1.67326319217681884765625, 1.05070102214813232421875)
-"""Alpha and gamma. Source: the defaults of ONNX Selu."""
 
 _CLIPS: dict[tuple[float | None, float | None], str] = {
     (0.0, 6.0): "relu6",
@@ -53,46 +51,24 @@ def prelu(o: NodeImporter) -> Value:
     return o.model.channels.along_last(x, lambda v: o.emit("prelu", [v, channels]), o.base)
 
 
-def _elu(o: NodeImporter, x: Value, alpha: float) -> Value:
-    """x < 0 ? alpha * (exp(x) - 1) : x, which is alpha * elu(x) + (1 - alpha) * relu(x)."""
-    y = o.emit("elu", [x])
-    if alpha == 1:
-        return y
-    negative = o.emit("mul", [y, o.scalar("alpha", alpha)])
-    return o.emit("add", [negative, o.emit("mul", [o.emit("relu", [x]), o.scalar("beta", 1 - alpha)])])
+def _elu(o: NodeImporter) -> Value:
+    return exponential(o, o.x, float(o.attribute("alpha", 1.0)))
 
 
-def elu(o: NodeImporter) -> Value:
-    return _elu(o, o.x, float(o.attribute("alpha", 1.0)))
+def _selu(o: NodeImporter) -> Value:
+    return exponential(o, o.x, float(o.attribute("alpha", SELU[0])), float(o.attribute("gamma", SELU[1])))
 
 
-def selu(o: NodeImporter) -> Value:
-    alpha, gamma = float(o.attribute("alpha", _SELU[0])), float(o.attribute("gamma", _SELU[1]))
-    return o.emit("mul", [_elu(o, o.x, alpha), o.scalar("gamma", gamma)])
+def _celu(o: NodeImporter) -> Value:
+    return celu(o, o.x, float(o.attribute("alpha", 1.0)))
 
 
-def celu(o: NodeImporter) -> Value:
-    """alpha * elu(x / alpha)."""
-    alpha = float(o.attribute("alpha", 1.0))
-    if alpha == 1:
-        return o.emit("elu", [o.x])
-    inner = o.emit("elu", [o.emit("mul", [o.x, o.scalar("reciprocal", 1 / alpha)])])
-    return o.emit("mul", [inner, o.scalar("alpha", alpha)])
-
-
-def hard_sigmoid(o: NodeImporter) -> Value:
-    """max(0, min(1, alpha * x + beta)), as relu6 of six times as much, divided by 6."""
-    alpha, beta = float(o.attribute("alpha", 0.2)), float(o.attribute("beta", 0.5))
-    scaled = o.x if abs(6 * alpha - 1) < 1e-6 else o.emit("mul", [o.x, o.scalar("alpha", 6 * alpha)])
-    inner = o.emit("relu6", [o.emit("add", [scaled, o.scalar("beta", 6 * beta)])])
-    return o.emit("mul", [inner, o.scalar("sixth", 1 / 6)])
+def _hard_sigmoid(o: NodeImporter) -> Value:
+    return hard_sigmoid(o, o.x, float(o.attribute("alpha", 0.2)), float(o.attribute("beta", 0.5)))
 
 
 def swish(o: NodeImporter) -> Value:
-    """x * sigmoid(alpha * x)."""
-    alpha = float(o.attribute("alpha", 1.0))
-    inner = o.x if alpha == 1 else o.emit("mul", [o.x, o.scalar("alpha", alpha)])
-    return o.emit("mul", [o.x, o.emit("logistic", [inner])])
+    return silu(o, o.x, float(o.attribute("alpha", 1.0)))
 
 
 def gelu(o: NodeImporter) -> Value:
@@ -103,25 +79,6 @@ def fast_gelu(o: NodeImporter) -> Value:
     """The form with tanh, of x plus a bias."""
     x = o.emit("add", [o.x, o.value(1)]) if o.has(1) else o.x
     return o.emit("gelu", [x], approximate=True)
-
-
-def _softplus(o: NodeImporter, x: Value) -> Value:
-    """log(1 + exp(x)) as max(x, 0) + log(1 + exp(-|x|)), which does not overflow."""
-    small = o.emit("exp", [o.emit("neg", [o.emit("abs", [x])])])
-    return o.emit("add", [o.emit("relu", [x]), o.emit("log", [o.emit("add", [small, o.scalar("one", 1.0)])])])
-
-
-def softplus(o: NodeImporter) -> Value:
-    return _softplus(o, o.x)
-
-
-def mish(o: NodeImporter) -> Value:
-    return o.emit("mul", [o.x, o.emit("tanh", [_softplus(o, o.x)])])
-
-
-def softsign(o: NodeImporter) -> Value:
-    """x / (1 + |x|)."""
-    return o.emit("div", [o.x, o.emit("add", [o.emit("abs", [o.x]), o.scalar("one", 1.0)])])
 
 
 def thresholded_relu(o: NodeImporter) -> Value:
@@ -160,20 +117,20 @@ ACTIVATIONS: dict[str, Function] = {
     "Relu": plain("relu"),
     "LeakyRelu": leaky_relu,
     "PRelu": prelu,
-    "Elu": elu,
-    "Selu": selu,
-    "Celu": celu,
+    "Elu": _elu,
+    "Selu": _selu,
+    "Celu": _celu,
     "Sigmoid": plain("logistic"),
-    "HardSigmoid": hard_sigmoid,
+    "HardSigmoid": _hard_sigmoid,
     "HardSwish": plain("hard_swish"),
     "Swish": swish,
     "QuickGelu": swish,
     "Tanh": plain("tanh"),
     "Softmax": _along_axis("softmax"),
     "LogSoftmax": _along_axis("log_softmax"),
-    "Softplus": softplus,
-    "Softsign": softsign,
-    "Mish": mish,
+    "Softplus": lambda o: softplus(o, o.x),
+    "Softsign": lambda o: softsign(o, o.x),
+    "Mish": lambda o: mish(o, o.x),
     "Gelu": gelu,
     "FastGelu": fast_gelu,
     "ThresholdedRelu": thresholded_relu,

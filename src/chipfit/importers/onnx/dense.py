@@ -8,6 +8,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Quant, Value
+from chipfit.importers._compose import over_deviation, standardized
 from chipfit.importers.onnx.node import Function, NodeImporter
 
 _NO_TRAINING = "export the model for inference"
@@ -115,17 +116,6 @@ def batch_normalization(o: NodeImporter) -> list[Value]:
     return [o.model.channels.batch_norm(o.x, gamma, beta, mean, variance, epsilon, o.base)]
 
 
-def normalized(o: NodeImporter, x: Value, axes: tuple[int, ...], epsilon: float) -> Value:
-    """(x - mean) / sqrt(variance + epsilon) over these axes."""
-    distance = o.emit("sub", [x, o.emit("mean", [x], axes=axes, keep_dims=True)])
-    variance = o.emit("mean", [o.emit("square", [distance])], axes=axes, keep_dims=True)
-    return o.emit("mul", [distance, _inverse_root(o, variance, epsilon)])
-
-
-def _inverse_root(o: NodeImporter, x: Value, epsilon: float) -> Value:
-    return o.emit("rsqrt", [o.emit("add", [x, o.scalar("epsilon", epsilon)])])
-
-
 def _parameters(o: NodeImporter, first: int, channels: int) -> tuple[Array, Array | None]:
     """Factors and offsets of each channel."""
     found = [o.array(i, "its parameters").reshape(-1) for i in (first, first + 1) if o.has(i)]
@@ -139,7 +129,7 @@ def instance_normalization(o: NodeImporter) -> Value:
     gamma, beta = _parameters(o, 1, x.shape[1])
     epsilon = float(o.attribute("epsilon", 1e-5))
 
-    y = o.model.channels.along_last(x, lambda v: normalized(o, v, tuple(range(1, len(v.shape) - 1)), epsilon), o.base)
+    y = o.model.channels.along_last(x, lambda v: standardized(o, v, tuple(range(1, len(v.shape) - 1)), epsilon), o.base)
     return o.model.channels.scale(y, gamma, beta, o.base)
 
 
@@ -149,7 +139,7 @@ def layer_normalization(o: NodeImporter) -> list[Value]:
         raise ChipfitError("O002", "its mean or deviation is asked for", _NO_TRAINING)
     x = o.x
     axis = o.axis(int(o.attribute("axis", -1)), len(x.shape))
-    y = normalized(o, x, tuple(range(axis, len(x.shape))), float(o.attribute("epsilon", 1e-5)))
+    y = standardized(o, x, tuple(range(axis, len(x.shape))), float(o.attribute("epsilon", 1e-5)))
     y = o.emit("mul", [y, o.value(1)])
     return [o.emit("add", [y, o.value(2)]) if o.has(2) else y]
 
@@ -158,9 +148,7 @@ def rms_normalization(o: NodeImporter) -> Value:
     """x / sqrt(mean of squares + epsilon) * factors, over the axes from ``axis`` on."""
     x = o.x
     axes = tuple(range(o.axis(int(o.attribute("axis", -1)), len(x.shape)), len(x.shape)))
-    squares = o.emit("mean", [o.emit("square", [x])], axes=axes, keep_dims=True)
-    root = _inverse_root(o, squares, float(o.attribute("epsilon", 1e-5)))
-    return o.emit("mul", [o.emit("mul", [x, root]), o.value(1)])
+    return o.emit("mul", [over_deviation(o, x, axes, float(o.attribute("epsilon", 1e-5))), o.value(1)])
 
 
 def group_normalization(o: NodeImporter) -> Value:
@@ -174,13 +162,13 @@ def group_normalization(o: NodeImporter) -> Value:
     if o.opset < 21:
         gamma, beta = np.repeat(gamma, inner), None if beta is None else np.repeat(beta, inner)
     apart = o.reshape(x, (n, groups, x.type.size // (n * groups)))
-    y = o.reshape(normalized(o, apart, (2,), float(o.attribute("epsilon", 1e-5))), x.shape)
+    y = o.reshape(standardized(o, apart, (2,), float(o.attribute("epsilon", 1e-5))), x.shape)
     return o.model.channels.scale(y, gamma, beta, o.base)
 
 
 def mean_variance_normalization(o: NodeImporter) -> Value:
     axes = o.axes(o.attribute("axes", [0, 2, 3]), len(o.x.shape))
-    return normalized(o, o.x, axes, 1e-18)
+    return standardized(o, o.x, axes, 1e-18)
 
 
 def lp_normalization(o: NodeImporter) -> Value:

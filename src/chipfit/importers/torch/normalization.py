@@ -9,6 +9,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Value
+from chipfit.importers._compose import over_deviation, standardized
 from chipfit.importers.torch.call import Absent, CallImporter, Function
 
 _EVALUATE = "export the model in evaluation mode: module.eval()"
@@ -31,19 +32,9 @@ def _with_statistics(function: Function) -> Function:
     return lambda o: [function(o), Absent("the mean of a normalization"), Absent("the deviation of a normalization")]
 
 
-def _mean(o: CallImporter, x: Value, axes: Sequence[int]) -> Value:
-    return o.emit("mean", [x], axes=tuple(axes), keep_dims=True)
-
-
-def _over_deviation(o: CallImporter, x: Value, axes: Sequence[int], epsilon: float) -> Value:
-    """x / sqrt(mean of x squared + epsilon)."""
-    square = _mean(o, o.emit("mul", [x, x]), axes)
-    return o.emit("mul", [x, o.emit("rsqrt", [o.emit("add", [square, o.real_number("epsilon", epsilon)])])])
-
-
 def _standard(o: CallImporter, x: Value, axes: Sequence[int]) -> Value:
     """(x - mean) / sqrt(variance + epsilon)."""
-    return _over_deviation(o, o.emit("sub", [x, _mean(o, x, axes)]), axes, float(o.args["eps"]))
+    return standardized(o, x, axes, float(o.args["eps"]))
 
 
 def _scaled(o: CallImporter, x: Value, weight: Array | None, bias: Array | None) -> Value:
@@ -65,7 +56,7 @@ def _rms_norm(o: CallImporter) -> Value:
     x, rank = o.real, len(o.shape)
     axes = range(rank - len(o.ints("normalized_shape")), rank)
     epsilon = float(o.get("eps", np.finfo(np.float32).eps))
-    return _scaled(o, _over_deviation(o, x, axes, epsilon), o.array("weight"), None)
+    return _scaled(o, over_deviation(o, x, axes, epsilon), o.array("weight"), None)
 
 
 def _of_channels(o: CallImporter, x: Value) -> Value:
