@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-import golden
-from folders import data_folder, models_folder
+# tests run on all cores already: products of small matrices are slower on several threads that wait for each other
+for _threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
+
+import golden  # noqa: E402 - it imports numpy, which reads them
+from folders import data_folder, models_folder  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

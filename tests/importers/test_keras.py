@@ -137,6 +137,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_function(name: str) -> None:
+    if name == "pad_symmetric" and keras.backend.backend() == "torch":
+        pytest.skip("Keras on torch repeats other elements than numpy.pad does")
     x = keras.Input(IMAGE)
     check(keras, keras.Model(x, FUNCTIONS[name](x)))
 
@@ -332,7 +334,7 @@ def test_all_problems_at_once() -> None:
         (lambda: keras.Sequential([keras.Input((None, None, 3)), L.Conv2D(3, 3)]), "sizes are not known"),
         (lambda: net((5,), L.Embedding(7, 3, mask_zero=True), dtype="int32"), "mask_zero=True"),
         (lambda: net(IMAGE, L.UpSampling2D(2, interpolation="bicubic")), "interpolation='bicubic'"),
-        (lambda: net(ROW, L.GRU(3, name="steps")), "GRU 'steps'"),
+        (lambda: net((4, 9, 3), L.ConvLSTM1D(3, 2, name="steps")), "ConvLSTM1D 'steps'"),
         (lambda: net(IMAGE, Branching(name="either")), "Branching 'either' .*cannot be traced"),
     ],
 )  # fmt: skip

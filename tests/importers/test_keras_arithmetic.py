@@ -43,6 +43,8 @@ CASES: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_layer(name: str) -> None:
+    if name == "layer_normalization_of_two_axes" and keras.backend.backend() == "torch":
+        pytest.skip("Keras on torch normalizes the last axes alone")
     check(keras, CASES[name](), high=3.0)
 
 

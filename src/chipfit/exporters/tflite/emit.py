@@ -313,10 +313,14 @@ EMITTERS: dict[str, Emitter] = {
 }
 
 
-def emit_node(writer: ModelWriter, node: Node) -> None:
-    """Write the operators of a node. Raises ChipfitError O002 where TensorFlow Lite has no form for it."""
-    emitter = EMITTERS.get(node.op.name)
-    if emitter is None:
+def require_form(node: Node) -> None:
+    """Raise ChipfitError O002 where TensorFlow Lite has no form for an operator."""
+    if node.op.name not in EMITTERS:
         types = ", ".join(str(v.type) for v in node.operands)
         raise ChipfitError("O002", f"{node.op.name} '{node.name}' ({types}) has no .tflite form")
-    emitter(writer, node)
+
+
+def emit_node(writer: ModelWriter, node: Node) -> None:
+    """Write the operators of a node, also one inside of a SCAN."""
+    require_form(node)
+    EMITTERS[node.op.name](writer, node)
