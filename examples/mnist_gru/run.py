@@ -124,7 +124,7 @@ def run(model: chipfit.Model, calls: Sequence[tuple[NDArray[np.int8], ...]]) -> 
 
 def in_halves(model: chipfit.Model, pictures: NDArray[np.int8]) -> NDArray[np.int8]:
     """What a model with its states as inputs and outputs gives after two calls for each picture."""
-    starts = [np.full((len(pictures), *i.shape), i.zero_point, np.int8) for i in model.inputs[1:]]
+    starts = [np.full((len(pictures), *i.shape), i.zero_point, i.dtype) for i in model.inputs[1:]]
     first = run(model, list(zip(pictures[:, :, :HALF], *starts, strict=True)))
     # states are the last outputs, in the order in which they are the last inputs
     second = run(model, list(zip(pictures[:, :, HALF:], *first[1:], strict=True)))

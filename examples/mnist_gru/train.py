@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chipfit.importers.keras.framework import import_keras
+
 UNITS = 256
 EPOCHS = 2
 BATCH = 64
@@ -18,8 +20,7 @@ LEARNING_RATE = 2e-3
 
 def build(kind: str) -> Any:
     """The model of the tutorial: one recurrent layer, then one for the ten digits."""
-    import keras
-
+    keras = import_keras()
     layer = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}[kind]
     return keras.Sequential(
         [
@@ -33,8 +34,7 @@ def build(kind: str) -> Any:
 
 def train(kind: str, images: NDArray[np.float32], labels: NDArray[np.uint8], file: Path) -> None:
     """Train, then save. ``images``: (n, 28, 28), 0 to 1."""
-    import keras
-
+    keras = import_keras()
     keras.utils.set_random_seed(0)
     model = build(kind)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
