@@ -17,7 +17,7 @@ from chipfit.codegen.memory import (
     static_memory,
 )
 from chipfit.codegen.places import memory_offset, state_offset
-from chipfit.codegen.program import ConstArray, Program
+from chipfit.codegen.program import ConstArray, Program, is_uniform
 from chipfit.codegen.runs import Run, layer_text, run_text, runs_of, start_text, state_type
 from chipfit.graph import Value
 
@@ -260,7 +260,7 @@ def _reset_function(program: Program) -> str:
         at = program.address(state_offset(program, name), "model->memory", "u")
         data = variable.initial
         flat = data.reshape(-1).view("uint8")
-        if flat.size and (flat == flat[0]).all():
+        if flat.size and is_uniform(data):
             lines.append(f"    memset({at}, {int(flat[0])}, {flat.size}u);\n")
         elif flat.size:
             lines.append(f"    memcpy({at}, {program.constant(data, 'table')}, {flat.size}u);\n")

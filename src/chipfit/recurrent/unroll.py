@@ -71,8 +71,7 @@ class _Unrolled:
             current = results[: len(ends)]
             for rows, index in zip(emitted, self.op.emitted, strict=True):
                 rows[step] = results[index]
-        for end, value in zip(ends, current, strict=True):
-            self._give(end, value)
+        self.names.replaced.update(zip(ends, current, strict=True))
         for y, rows in zip(made, emitted, strict=True):
             self._join(y, rows)
 
@@ -116,10 +115,6 @@ class _Unrolled:
         if value not in self.constants:
             self.constants[value] = Value(self.names.fresh(value.name), value.type, value.data)
         return self.constants[value]
-
-    def _give(self, end: Value, value: Value) -> None:
-        """A state at the end is the value of the last step."""
-        self.names.replaced[end] = value
 
     def _join(self, y: Value, rows: list[Value]) -> None:
         """The steps of what comes out, side by side."""
