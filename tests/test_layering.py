@@ -51,11 +51,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"targets"}
     | FIGURES,
     "bundle": {"errors", "build", "codegen", "emulate", "firmware_set", "memories", "model", "targets"} | FIGURES,
+    "metadata": {"errors", "importers", "model", "quantize"},
     "quantization": MODEL
-    | {"build", "exporters", "importers", "model", "oracle", "quantize", "recurrent", "targets"}
+    | {"build", "exporters", "importers", "metadata", "model", "oracle", "quantize", "recurrent", "targets"}
     | FIGURES,
     "evaluation": MODEL
-    | {"emulate", "exporters", "importers", "model", "oracle", "quantization", "quantize", "targets"}
+    | {"emulate", "exporters", "importers", "metadata", "model", "oracle", "quantization", "quantize", "targets"}
     | FIGURES,
     "streaming": MODEL | {"exporters", "interpret", "model", "passes"} | FIGURES,
     "interpreter": {"errors", "graph", "build", "emulate", "interpret", "model"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,8 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.exporters import to_tflite
 from chipfit.graph import Array, Graph, Value
-from chipfit.importers import Attached, tflite_attached, tflite_metadata
+from chipfit.importers import Attached, tflite_attached
+from chipfit.metadata import Facts, facts_of
 from chipfit.model import Model, load
 from chipfit.oracle import have_litert, litert_run
 from chipfit.quantize import (
@@ -47,9 +47,6 @@ from chipfit.quantize.small_weights import dequantized
 from chipfit.quantize.states import refuse_zero_states, step_model
 from chipfit.recurrent import Form, StateMode
 from chipfit.report.data import TensorInfo, envelope
-
-METADATA = "chipfit.quantize"
-"""The name under which a file keeps the recipe and the preprocessing, as JSON."""
 
 CALIBRATED = 100
 TESTED = 400
@@ -139,6 +136,8 @@ class QuantizedModel:
     preprocessing: Preprocessing | None
     source: bytes | None = None
     """The file of the float model: what it says besides the network is written back."""
+    labels: tuple[str, ...] = ()
+    """Names of the classes, as the float model's file says them."""
     loops: bool = False
     """Whether its file has loops for recurrent layers (WHILE), which not all tools know; else they are unrolled."""
 
@@ -150,11 +149,9 @@ class QuantizedModel:
 
     def tflite(self) -> bytes:
         """The model as a ``.tflite`` file, which also keeps how it was made and how pictures become inputs."""
-        made: dict[str, Any] = {"recipe": self.report.recipe, "preprocessing": None}
-        if self.preprocessing is not None:
-            made["preprocessing"] = self.preprocessing.to_json()
+        made = Facts(self.report.recipe, self.preprocessing, self.labels)
         kept = Attached(None, {}) if self.source is None else tflite_attached(self.source)
-        metadata = {**kept.metadata, METADATA: json.dumps(made).encode()}
+        metadata = {**kept.metadata, **made.attached()}
         graph = _in_files(self.model.graph, parse_recipe(self.report.recipe))
         return to_tflite(graph, metadata, kept.signature, loops=self.loops)
 
@@ -225,16 +222,6 @@ def _write(files: Mapping[Path, bytes]) -> None:
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
-
-
-def preprocessing_of(model: Model) -> Preprocessing | None:
-    """How pictures become inputs of a model that chipfit quantized; None: its file does not say."""
-    kept = None if model.source is None else tflite_metadata(model.source, METADATA)
-    try:
-        found = None if kept is None else json.loads(kept)["preprocessing"]
-        return None if found is None else Preprocessing.from_json(found)
-    except (ValueError, TypeError, LookupError):
-        raise ChipfitError("F003", f"'{model.name}' keeps a damaged description of its inputs") from None
 
 
 def read_data(
@@ -333,6 +320,7 @@ def quantize_variants(
     if samples is not None:
         refuse_zero_states(loaded.graph, samples)
     used = None if samples is None else samples.first(calibrated)
+    facts = facts_of(loaded)
     judge = None if samples is None else _Judge(loaded.graph, samples.rest(calibrated) or samples, progress)
     for recipe in parsed:
         rows: list[Figures] = []
@@ -357,7 +345,9 @@ def quantize_variants(
             diagnosis=diagnose(made, used, progress) if explain and used is not None else None,
             mixed=mixed,
         )
-        yield QuantizedModel(_model(graph, made.recipe), report, made.preprocessing, loaded.source)
+        yield QuantizedModel(
+            _model(graph, made.recipe), report, made.preprocessing or facts.preprocessing, loaded.source, facts.labels
+        )
 
 
 def _model(graph: Graph, recipe: Recipe) -> Model:

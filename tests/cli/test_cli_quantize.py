@@ -13,8 +13,8 @@ from typer.testing import Result
 
 import chipfit
 from chipfit.exporters.tflite import to_tflite
+from chipfit.metadata import facts_of
 from chipfit.oracle import have_litert
-from chipfit.quantization import preprocessing_of
 from chipfit.quantize import Preprocessing
 from quantize.nets import SIDE, mobile, pictures
 
@@ -81,7 +81,7 @@ def test_a_folder_of_pictures(model: Path, cli: Call, tmp_path: Path) -> None:
     report = json.loads(result.stdout)
     assert (report["calibrated"], report["tested"]) == (4, 2)
     assert report["inputs"][0]["scale"] == pytest.approx(2 / 255)
-    kept = preprocessing_of(chipfit.load(tmp_path / "out.tflite"))
+    kept = facts_of(chipfit.load(tmp_path / "out.tflite")).preprocessing
     assert kept == Preprocessing(scale=1 / 127.5, mean=(0.0, 0.0, 0.0))
 
 
@@ -126,7 +126,7 @@ def test_without_samples(model: Path, cli: Call, tmp_path: Path) -> None:
     report = json.loads(result.stdout)
     assert (report["result"], report["calibrated"], report["tested"]) == (None, 0, 0)
     assert report["how"].startswith("not measured")
-    assert preprocessing_of(chipfit.load(out)) == Preprocessing(scale=1 / 255)
+    assert facts_of(chipfit.load(out)).preprocessing == Preprocessing(scale=1 / 255)
 
 
 def test_all_variants_or_none(model: Path, data: Path, tmp_path: Path, cli: Call) -> None:

@@ -84,6 +84,7 @@ def quantize(
     nothing is written. Pixels become (pixel * scale - mean) / std: state what the model was trained with.
     """
     from chipfit.cli._console import show, show_json, talk
+    from chipfit.metadata import facts_of
     from chipfit.quantization import (
         VariantsReport,
         check_target,
@@ -117,6 +118,8 @@ def quantize(
             say.say(f"{what}: {done} of {total}")
 
         loaded = load_model(model, allow_code, channels_last, say)
+        if how == Preprocessing():
+            how = facts_of(loaded).preprocessing or how
         states = states_of(state)
         # sequences of a model of one step are not what its inputs take
         is_step = bool(states or loaded.graph.variables)

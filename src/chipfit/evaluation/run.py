@@ -19,8 +19,8 @@ from chipfit.evaluation.latency import latencies
 from chipfit.evaluation.statistics import confusion_matrix, difference, share_of, worst_confusions
 from chipfit.evaluation.tally import Tally
 from chipfit.graph import Array
+from chipfit.metadata import facts_of
 from chipfit.model import Model
-from chipfit.quantization import preprocessing_of
 from chipfit.quantize import Preprocessing, Progress, no_progress
 from chipfit.targets import Board, load_board
 
@@ -155,7 +155,7 @@ def _require_comparable(models: Sequence[Candidate]) -> None:
 
 def _pixels(models: Sequence[Candidate], stated: Preprocessing | None) -> Preprocessing | None:
     """How pixels become inputs: as the models' files say, or as stated. Raises ChipfitError Q005 if they disagree."""
-    said = [(c.name, kept) for c in models if c.model and (kept := preprocessing_of(c.model)) is not None]
+    said = [(c.name, kept) for c in models if c.model and (kept := facts_of(c.model).preprocessing) is not None]
     if stated is not None:
         said.append(("the options", stated))
     for name, kept in said[1:]:
