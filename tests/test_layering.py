@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "fixedpoint": set(),
     "graph": GROUND,
-    "ops": GROUND | {"graph"},
+    "ethosu": GROUND,
+    "ops": GROUND | {"ethosu", "graph"},
     "importers": MODEL,
     "recurrent": MODEL,
     "exporters": MODEL | {"recurrent"},
@@ -58,7 +59,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": MODEL
     | {"emulate", "exporters", "importers", "metadata", "model", "oracle", "quantization", "quantize", "targets"}
     | FIGURES,
+    # what a project is filled in with
+    "projects": MODEL | {"codegen", "evaluation", "quantize", "samples", "targets"} | FIGURES,
+    "project": {
+        "__init__",
+        "errors",
+        "build",
+        "codegen",
+        "emulate",
+        "firmware",
+        "metadata",
+        "model",
+        "projects",
+        "quantize",
+    }
+    | {"targets", "verification"}
+    | FIGURES,
     "streaming": MODEL | {"exporters", "interpret", "model", "passes"} | FIGURES,
+    "training": {"errors", "graph", "importers", "quantize"},
     "interpreter": {"errors", "graph", "build", "emulate", "interpret", "model"},
     "verification": {"errors", "graph", "exporters", "importers", "passes", "build", "model", "oracle", "samples"}
     | {"targets"}
@@ -67,8 +85,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bench": {"errors", "build", "firmware", "model", "targets", "verification"} | FIGURES,
     "catalog": {"errors", "ops", "targets"} | FIGURES,
     "doctor": {"emulate"} | FIGURES,
+    "flashing": {"errors", "targets"} | FIGURES,
     "demo": {"errors", "graph", "codegen", "firmware", "model"} | FIGURES,
-    "report": {"errors", "graph", "bench", "evaluation", "plan", "quantization", "quantize", "streaming"} | FIGURES,
+    "report": {"errors", "graph", "bench", "evaluation", "flashing", "plan", "quantization", "quantize", "streaming"}
+    | FIGURES,
 }
 # the command line, its entry point and the list of public names may import anything
 FREE = {"cli", "__main__", "__init__"}
@@ -85,6 +105,7 @@ HEAVY = {
     "capstone": {"emulate"},
     "elftools": {"emulate"},
     "typer": {"cli"},
+    "jinja2": {"projects"},
     "rich": {"cli", "report"},
     "tflite_micro": set[str](),
     "tensorflow": set[str](),

@@ -34,9 +34,29 @@ class ErrorCode:
 
 
 CODES: dict[str, ErrorCode] = {
+    # A: accelerators for neural networks
+    "A001": ErrorCode(
+        "the command stream cannot be executed",
+        "It is damaged, or asks the NPU for something that chipfit's simulator does not model: the message names it.",
+    ),
+    "A002": ErrorCode(
+        "the command stream is for another accelerator",
+        "Weights lie in an order that depends on the accelerator, so that a driver refuses a stream that was made for "
+        "another one. `chipfit inspect MODEL` names the one it is for.",
+    ),
     # B: boards and cores
     "B001": ErrorCode("unknown board", "No board of that name. `chipfit board list` shows all of them."),
     "B002": ErrorCode("bad board file", "A board or core TOML file lacks a key or has a value of the wrong kind."),
+    # D: devices
+    "D001": ErrorCode(
+        "no serial port, or which one",
+        "chipfit never guesses a serial port: it is named with --port, or `--port auto` takes the only one that is "
+        "there. All that were found are listed.",
+    ),
+    "D002": ErrorCode(
+        "a tool of the board failed",
+        "The command that was printed ended with an error. What it printed says why; the same command can be run by hand.",
+    ),
     # E: emulation
     "E001": ErrorCode(
         "the program touched memory that the board does not have",
@@ -101,6 +121,26 @@ CODES: dict[str, ErrorCode] = {
         "The plan was replayed and a tensor lost bytes that are still read, or lies outside the arena. "
         "This is a bug of chipfit: please report it.",
     ),
+    # N: training networks
+    "N001": ErrorCode(
+        "pictures that cannot be learned from",
+        "Training takes a folder with one sub-folder per class, at least two of them, each with pictures that can be "
+        "read; or folders `train` and `val` of such sub-folders with equal names.",
+    ),
+    "N002": ErrorCode(
+        "weights of another network",
+        "Pretrained weights are found by the names of layers and must have their shapes: those of the backbone, of its "
+        "width multiplier (alpha), and of grey or colour pictures. The hint says of which they are.",
+    ),
+    "N003": ErrorCode(
+        "the run cannot go on",
+        "A run that was interrupted goes on from its last finished epoch, with the settings and pictures that it began "
+        "with. What differs is named.",
+    ),
+    "N004": ErrorCode(
+        "the network does not learn",
+        "The loss became infinite or no number: a smaller learning rate (--rate) helps as a rule.",
+    ),
     # O: operators
     "O001": ErrorCode(
         "operators that chipfit cannot compile",
@@ -118,6 +158,11 @@ CODES: dict[str, ErrorCode] = {
     ),
     "P002": ErrorCode("not a compiled model", "The folder holds no chipfit.json, or one of another version."),
     "P003": ErrorCode("cannot write the output", "The file or folder cannot be written: see the reason that is named."),
+    "P004": ErrorCode(
+        "the project was edited",
+        "Files that chipfit wrote into the folder were changed since. Nothing was overwritten. Choose another folder, or "
+        "pass --force. Files of your own stay in any case.",
+    ),
     # Q: quantization
     "Q001": ErrorCode(
         "no samples",

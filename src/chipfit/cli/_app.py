@@ -22,9 +22,12 @@ from chipfit.cli import (
     doctor,
     evaluate,
     explain,
+    flash,
     inspect,
     memory,
+    monitor,
     op,
+    project,
     quantize,
     run,
     stream,
@@ -35,12 +38,15 @@ from chipfit.errors import ChipfitError
 FAILED, USAGE, MISSING_TOOL, BUG, INTERRUPTED = 1, 2, 3, 70, 130
 
 EXIT_CODES = {
+    "A": FAILED,
     "B": USAGE,
+    "D": FAILED,
     "E": FAILED,
     "F": FAILED,
     "G": FAILED,
     "I": USAGE,
     "M": FAILED,
+    "N": FAILED,
     "O": FAILED,
     "P": USAGE,
     "Q": USAGE,
@@ -125,7 +131,10 @@ memory.add_to(app)
 stream.add_to(app)
 quantize.add_to(app)
 evaluate.add_to(app)
+flash.add_to(app)
+monitor.add_to(app)
 bench.add_to(app)
+project.add_to(app)
 demo.add_to(app)
 board.add_to(app)
 op.add_to(app)

@@ -8,6 +8,7 @@ from typing import Any
 
 from chipfit.errors import ChipfitError
 from chipfit.importers.tflite import arithmetic, recurrent, shapes, windows
+from chipfit.importers.tflite.ethos_u import CUSTOM_CODE, ethos_u
 from chipfit.importers.tflite.loops import import_while
 from chipfit.importers.tflite.operator import OperatorImporter
 
@@ -189,3 +190,6 @@ OPERATORS: dict[str, Function] = {
     "READ_VARIABLE": _read_variable,
     "ASSIGN_VARIABLE": _assign_variable,
 }
+
+CUSTOM: dict[str, Function] = {CUSTOM_CODE: ethos_u}
+"""The same of custom operators."""

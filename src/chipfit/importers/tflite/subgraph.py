@@ -10,7 +10,7 @@ from chipfit.graph import Array, Graph, Node, Shape, TensorType, Value
 from chipfit.importers._problems import Problem
 from chipfit.importers.tflite.model import OperatorRecord, SubgraphRecord, TensorRecord, damaged
 from chipfit.importers.tflite.operator import OperatorImporter
-from chipfit.importers.tflite.operators import OPERATORS
+from chipfit.importers.tflite.operators import CUSTOM, OPERATORS
 from chipfit.importers.tflite.problems import unknown_operator
 from chipfit.importers.tflite.variables import Variables
 from chipfit.ops import Op
@@ -94,6 +94,10 @@ class SubgraphImporter:
 
     # ------------------------------------------------------------------------------------------ values
 
+    @property
+    def tensor_count(self) -> int:
+        return len(self._record.tensors)
+
     def tensor(self, index: int) -> TensorRecord:
         return self._record.tensors[index]
 
@@ -139,7 +143,7 @@ class SubgraphImporter:
     # ------------------------------------------------------------------------------------------ operators
 
     def _import(self, record: OperatorRecord) -> None:
-        function = OPERATORS.get(record.builtin)
+        function = CUSTOM.get(record.custom) if record.builtin == "CUSTOM" else OPERATORS.get(record.builtin)
         if function is None:
             self.problems.append(unknown_operator(record, self._record.tensors))
             return

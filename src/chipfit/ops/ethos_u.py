@@ -1,0 +1,88 @@
+"""What Vela made of a part of a model: a command stream for Arm Ethos-U55 or U65."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+
+from chipfit.errors import ChipfitError
+from chipfit.ethosu import READ_ONLY, SCRATCH, SCRATCH_FAST, Rounding, Simulator, parse_payload
+from chipfit.graph import Array, DType, Node, Shape
+from chipfit.ops._base import NARROW, Choice, Op
+
+
+@dataclass(frozen=True)
+class EthosU(Op):
+    """ys = what the command stream makes of xs on the NPU.
+
+    stream: uint8, the payload of the driver; constants: uint8, weights and scales; xs: any. ``input_offsets`` and
+    ``output_offsets``: bytes at which xs and ys lie in a working memory of ``scratch`` bytes; ``fast``: bytes of a
+    second one, 0: there is none. ``dense``: ``stream`` rounds as the hardware does; ``single`` rounds FULLY_CONNECTED
+    once, as newer reference kernels of LiteRT do. Not among the registered operators: a file brings it, and it is run,
+    not compiled. Source: Vela's custom operator ``ethos-u``.
+    """
+
+    name: ClassVar[str] = "ethos_u"
+    inputs: ClassVar[tuple[str, ...]] = ("stream", "constants", "*xs")
+    outputs: ClassVar[tuple[str, ...]] = ("*ys",)
+
+    scratch: int = 0
+    fast: int = 0
+    input_offsets: tuple[int, ...] = ()
+    output_offsets: tuple[int, ...] = ()
+    dense: str = "stream"
+
+    def infer(self, node: Node) -> Sequence[Shape]:
+        """As the file says: a stream knows bytes, no shapes."""
+        counts = (len(self.input_offsets), len(self.output_offsets))
+        if counts != (len(node.operands) - 2, len(node.outputs)) or self.dense not in ("stream", "single"):
+            raise ChipfitError("G003", f"ethos_u: {counts} places for {len(node.operands) - 2} inputs and outputs")
+        tensors = (*node.operands[2:], *node.outputs)
+        for value, offset in zip(tensors, (*self.input_offsets, *self.output_offsets), strict=True):
+            if offset < 0 or offset + value.type.nbytes > self.scratch:
+                raise ChipfitError("G003", f"ethos_u: '{value.name}' lies at {offset} of {self.scratch} bytes")
+        return [v.shape for v in node.outputs]
+
+    def check(self, node: Node) -> None:
+        stream, constants, *_ = node.operands
+        if stream.data is None or constants.data is None or {stream.dtype, constants.dtype} != {DType.UINT8}:
+            raise ChipfitError("O002", "its command stream and its weights must be constants")
+
+    def eval_int(self, node: Node, *x: Array) -> Array | tuple[Array, ...]:
+        stream, constants, *xs = x
+        simulator = _simulator(stream.tobytes(), constants.tobytes(), self.scratch, self.fast, self.dense)
+        memory = simulator.memory
+        memory.clear()
+        for offset, array in zip(self.input_offsets, xs, strict=True):
+            memory.bytes_at(SCRATCH, offset, array.nbytes, "an input")[...] = np.frombuffer(array.tobytes(), np.uint8)
+        simulator.run()
+        found = [
+            memory.bytes_at(SCRATCH, offset, v.type.nbytes, "an output").view(v.dtype.numpy).reshape(v.shape).copy()
+            for offset, v in zip(self.output_offsets, node.outputs, strict=True)
+        ]
+        return tuple(found)
+
+    def choose(
+        self, node: Node, features: frozenset[str], weight_bytes: float = NARROW, shared: bool = False
+    ) -> Choice:
+        raise ChipfitError(
+            "O002",
+            f"'{node.name}' is a command stream for an NPU, of which chipfit makes no C",
+            "run it with `chipfit run MODEL`; compile the model that was given to Vela",
+        )
+
+
+@lru_cache(maxsize=8)
+def _simulator(stream: bytes, constants: bytes, scratch: int, fast: int, dense: str) -> Simulator:
+    """Kept between runs, for what it has unpacked of the weights."""
+    working = np.zeros(scratch, np.uint8)
+    regions = {
+        READ_ONLY: np.frombuffer(constants, np.uint8),
+        SCRATCH: working,
+        SCRATCH_FAST: np.zeros(fast, np.uint8) if fast else working,
+    }
+    return Simulator(parse_payload(stream), regions, dense=Rounding.NATURAL if dense == "single" else None)
