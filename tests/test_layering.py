@@ -25,10 +25,11 @@ RUN = {"samples", "firmware", "codegen", "emulate", "targets"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "fixedpoint": set(),
+    "apart": {"errors"},
     "graph": GROUND,
     "ethosu": GROUND,
     "ops": GROUND | {"ethosu", "graph"},
-    "importers": MODEL,
+    "importers": MODEL | {"apart"},
     "recurrent": MODEL,
     "exporters": MODEL | {"recurrent"},
     "passes": MODEL | {"recurrent"},
@@ -39,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "codegen": MODEL | {"plan"},
     "targets": {"errors"},
     "emulate": {"errors", "targets"},
+    "npu": {"apart", "errors", "ethosu", "targets"},
     # the figures that all of the interface speaks in, and their texts, which nothing below the command line needs
     "report.data": MODEL,
     "report.info": {"errors", "plan", "report.data"},
@@ -54,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bundle": {"errors", "build", "codegen", "emulate", "firmware_set", "memories", "model", "targets"} | FIGURES,
     "metadata": {"errors", "importers", "model", "quantize"},
     "quantization": MODEL
-    | {"build", "exporters", "importers", "metadata", "model", "oracle", "quantize", "recurrent", "targets"}
+    | {"build", "exporters", "importers", "metadata", "model", "oracle", "quantize", "recurrent", "samples", "targets"}
     | FIGURES,
     "evaluation": MODEL
     | {"emulate", "exporters", "importers", "metadata", "model", "oracle", "quantization", "quantize", "targets"}

@@ -44,6 +44,10 @@ CODES: dict[str, ErrorCode] = {
         "Weights lie in an order that depends on the accelerator, so that a driver refuses a stream that was made for "
         "another one. `chipfit inspect MODEL` names the one it is for.",
     ),
+    "A003": ErrorCode(
+        "the NPU's compiler failed",
+        "Arm's Vela refused the model, crashed or took too long. Its last lines are shown.",
+    ),
     # B: boards and cores
     "B001": ErrorCode("unknown board", "No board of that name. `chipfit board list` shows all of them."),
     "B002": ErrorCode("bad board file", "A board or core TOML file lacks a key or has a value of the wrong kind."),

@@ -15,7 +15,7 @@ import pytest
 import chipfit
 from chipfit.errors import ChipfitError
 from chipfit.importers import tensorflow as door
-from chipfit.importers._apart import ApartError
+from chipfit.apart import ApartError
 from chipfit.importers.tensorflow.convert import (
     _problem,  # pyright: ignore[reportPrivateUsage]
     convert,

@@ -39,7 +39,7 @@ def test_scaling_against_fractions() -> None:
 
 
 def test_division_by_the_number_of_taps() -> None:
-    """Sums of int8 divided by numbers of taps: to the nearest, halves away from zero, as TensorFlow Lite's pool does."""
+    """Sums of int8 divided by numbers of taps: halves away from zero, as in TensorFlow Lite."""
     for count in (1, 2, 3, 4, 6, 7, 9, 12, 16, 25, 49, 64):
         sums = np.arange(-128 * count, 127 * count + 1)
         m, shift = reciprocal(np.array(count))

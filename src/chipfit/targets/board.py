@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Arch = Literal["arm", "riscv", "host"]
+Arch = Literal["arm", "riscv", "avr", "host"]
 MemoryKind = Literal["flash", "ram"]
 
 
@@ -75,7 +75,9 @@ class Core:
     zig_flags: tuple[str, ...]
     gcc: str | None  # the usual name of a gcc for this core
     gcc_flags: tuple[str, ...]
-    emulator: str | None  # Unicorn's name of the CPU model, without its UC_CPU_<ARCH>_ prefix
+    emulator: (
+        str | None
+    )  # Unicorn's name of the CPU model, without its UC_CPU_<ARCH>_ prefix; avr: simavr's of the chip
     cycles: Cycles | None = None  # None: unknown
 
 
@@ -85,6 +87,15 @@ class Power:
 
     run_ma: float  # milliampere
     volt: float
+
+
+@dataclass(frozen=True)
+class Npu:
+    """An accelerator beside the core. ``system`` and ``memory_mode``: sections of Vela's configuration file."""
+
+    accelerator: str  # ethos-u55-128 …
+    system: str
+    memory_mode: str
 
 
 @dataclass(frozen=True)
@@ -98,11 +109,18 @@ class Board:
     memories: tuple[Memory, ...]  # the first flash holds the program; the first ram stack and variables
     power: Power | None = None
     frameworks: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    probes: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    npu: Npu | None = None
 
     @property
     def is_host(self) -> bool:
         """True for the user's own computer, which has no memory limit and is not emulated."""
         return self.core.arch == "host"
+
+    @property
+    def stack_bytes(self) -> int:
+        """Stack that is reserved unless asked otherwise: 4 KiB, of a small RAM an eighth."""
+        return min(4096, self.ram.size // 8)
 
     @property
     def flash(self) -> Memory:

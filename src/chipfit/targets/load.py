@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from chipfit.errors import ChipfitError
-from chipfit.targets.board import Board, Core, Cycles, Memory, Power
+from chipfit.targets.board import Board, Core, Cycles, Memory, Npu, Power
 
 # tomllib entered the standard library with Python 3.11; tomli is the same parser for 3.10.
-_parse_toml: Callable[[str], dict[str, Any]] = importlib.import_module(
+parse_toml: Callable[[str], dict[str, Any]] = importlib.import_module(
     "tomllib" if sys.version_info >= (3, 11) else "tomli"
 ).loads
 
@@ -138,7 +138,7 @@ class _Table:
 
 def _read(file: Path) -> _Table:
     try:
-        return _Table(file, "", _parse_toml(file.read_text(encoding="utf-8")))
+        return _Table(file, "", parse_toml(file.read_text(encoding="utf-8")))
     except OSError as problem:
         reason = problem.strerror or str(problem)
         raise ChipfitError("F001", f"cannot read the board file {file}: {reason}") from None
@@ -149,8 +149,8 @@ def _read(file: Path) -> _Table:
 def _read_core(file: Path) -> Core:
     top = _read(file)
     arch = top.text("arch")
-    if arch not in ("arm", "riscv", "host"):
-        top.fail("arch", f"must be arm, riscv or host, not {arch!r}")
+    if arch not in ("arm", "riscv", "avr", "host"):
+        top.fail("arch", f"must be arm, riscv, avr or host, not {arch!r}")
     zig = top.table("zig")
     gcc = top.table("gcc") if "gcc" in top.values else None
     core = Core(
@@ -202,7 +202,9 @@ def _read_board(file: Path) -> Board:
         clock_hz=clock_hz,
         memories=_memories(top),
         power=_power(top),
-        frameworks=_frameworks(top),
+        frameworks=_names_for(top, "frameworks"),
+        probes=_names_for(top, "probes"),
+        npu=_npu(top),
     )
     top.finish()
     return board
@@ -260,10 +262,19 @@ def _power(top: _Table) -> Power | None:
     return power
 
 
-def _frameworks(top: _Table) -> dict[str, dict[str, str]]:
-    if "frameworks" not in top.values:
+def _npu(top: _Table) -> Npu | None:
+    if "npu" not in top.values:
+        return None
+    table = top.table("npu")
+    npu = Npu(table.text("accelerator"), table.text("system"), table.text("memory_mode"))
+    table.finish()
+    return npu
+
+
+def _names_for(top: _Table, key: str) -> dict[str, dict[str, str]]:
+    if key not in top.values:
         return {}
-    table = top.table("frameworks")
+    table = top.table(key)
     result: dict[str, dict[str, str]] = {}
     for name in list(table.values):
         entry = table.table(name)

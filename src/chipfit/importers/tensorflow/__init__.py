@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chipfit.errors import ChipfitError
-from chipfit.importers._apart import ApartError, call_apart
+from chipfit.apart import ApartError, call_apart
 from chipfit.importers._quiet import LOG_LEVEL
 from chipfit.importers.tensorflow.convert import convert
 

@@ -16,7 +16,7 @@ from chipfit.errors import ChipfitError
 _RUN = """
 import pickle, sys
 sys.path[:] = {path!r}
-from chipfit.importers._apart import answer
+from chipfit.apart import answer
 answer({folder!r})
 """
 """The program of the other process: modules are found where they are found here."""
@@ -46,6 +46,14 @@ def call_apart(
     other process has besides. Raises ApartError where it crashes, raises something else or takes longer than
     ``seconds``.
     """
+    content, _ = heard_apart(function, *arguments, seconds=seconds, environment=environment)
+    return content
+
+
+def heard_apart(
+    function: Callable[..., Any], *arguments: Any, seconds: float, environment: Mapping[str, str] | None = None
+) -> tuple[Any, list[str]]:
+    """As :func:`call_apart`, and the last lines that the other process printed."""
     with tempfile.TemporaryDirectory(prefix="chipfit-") as folder:
         question, reply, said = (Path(folder) / name for name in ("question", "reply", "said"))
         question.write_bytes(pickle.dumps((function, arguments)))
@@ -68,9 +76,10 @@ def call_apart(
         if reason or not reply.is_file():
             raise ApartError(reason or "ended without a result", _last_lines(said))
         is_error, content = pickle.loads(reply.read_bytes())
+        lines = _last_lines(said)
     if is_error:
         raise ChipfitError(*content)
-    return content
+    return content, lines
 
 
 def answer(folder: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from chipfit.errors import ChipfitError
-from chipfit.importers._apart import ApartError, call_apart
+from chipfit.apart import ApartError, call_apart
 from importers import elsewhere
 
 
