@@ -20,6 +20,7 @@ from chipfit.memories import (
     check_memory,
     check_places,
     parse_places,
+    ram_constants,
     rooms_for,
     send_constants,
     weight_flash,
@@ -29,9 +30,6 @@ from chipfit.plan import describe
 from chipfit.report.data import CompileReport, Flash, LayerInfo, MemoryUse, Ram, TensorInfo
 from chipfit.report.info import MemoryReport
 from chipfit.targets import Board, load_board
-
-STACK_BYTES = 4096
-"""Stack reserved on a chip unless asked otherwise."""
 
 LIBRARY_NAME = "model.so"
 
@@ -53,7 +51,7 @@ def compile_graph(
     folder: Path | None = None,
     *,
     cc: str | None = None,
-    stack_bytes: int = STACK_BYTES,
+    stack_bytes: int | None = None,
     force: bool = False,
     passes: tuple[str, ...] = (),
     optimize: Aim = "balanced",
@@ -68,13 +66,15 @@ def compile_graph(
     takes kernels with little scratch, for the least memory. ``preserve_input``: inputs keep their bytes.
     ``input_rows``: the application hands the image over row by row (see the functions in ``model.h``).
     ``place``: ``NAME=MEMORY`` sends what belongs to a layer or tensor, ``arena``, ``state`` or ``weights`` to a memory
-    of the board. ``cc``: the command of the user's own compiler; None: the one that came with chipfit. ``passes``: for
+    of the board. ``stack_bytes``: None: :attr:`Board.stack_bytes`. ``cc``: the command of the user's own compiler;
+    None: the one that came with chipfit. ``passes``: for
     the report.
     Raises ChipfitError M001 if it does not fit the board, P001 if the folder is not chipfit's, O002 for a layer
     without a kernel, U001 for what cannot be placed.
     """
     started = time.perf_counter()
     target = load_board(board) if isinstance(board, str) else board
+    stack = target.stack_bytes if stack_bytes is None else stack_bytes
     places = parse_places(place)
     check_places(places, [graph], target)
     program = lower_for(
@@ -83,18 +83,18 @@ def compile_graph(
         optimize,
         preserve_input=preserve_input,
         input_rows=input_rows,
-        stack_bytes=stack_bytes,
+        stack_bytes=stack,
         places=places,
     )
     send_constants([program], target, places)
-    check_memory([program], target, stack_bytes)
+    check_memory([program], target, stack)
     path = folder or Path(f"{program.name}-{target.name}")
     files = source_files(program, "host" if target.is_host else "main")
     manifest = {**target_manifest(target), **model_manifest(program)}
     with staged_folder(path, force=force) as staging:
         write_files(staging, files, manifest)
-        elf = compile_sources(staging, files, target, cc, stack_bytes, manifest, optimize)
-        ram = whole_ram(planned_ram(program), target, elf, stack_bytes)
+        elf = compile_sources(staging, files, target, cc, stack, manifest, optimize)
+        ram = whole_ram(planned_ram(program), target, elf, stack)
         flash = flash_of(program.bytes_of("weights"), target, elf)
         report = CompileReport(
             model=program.name,
@@ -128,7 +128,7 @@ def lower_for(
     *,
     preserve_input: bool = False,
     input_rows: bool = False,
-    stack_bytes: int = STACK_BYTES,
+    stack_bytes: int | None = None,
     places: Places = (),
     name: str | None = None,
     taken: Mapping[str, int] | None = None,
@@ -143,7 +143,7 @@ def lower_for(
     if optimize not in AIMS:
         raise ChipfitError("U001", f"'{optimize}' is no goal", f"one of {', '.join(AIMS)}")
     weights = weight_flash(board) // models if optimize == "speed" else None
-    rooms = rooms_for(board, stack_bytes, places, taken)
+    rooms = rooms_for(board, board.stack_bytes if stack_bytes is None else stack_bytes, places, taken)
     memory = replace(_GOALS[optimize], preserve_input=preserve_input, by_rows=input_rows, rooms=rooms)
     program = lower(graph, board.core.features, name, weight_flash=weights, shared=optimize == "size", goal=memory)
     program.home = board.ram.name
@@ -242,6 +242,7 @@ def planned_ram(program: Program) -> Ram:
         peak=plan.peak_step,
         why=plan.why,
         unshared=plan.plain_bound,
+        constants=ram_constants([program]),
     )
 
 
@@ -252,7 +253,7 @@ def whole_ram(planned: Ram, board: Board, elf: Elf | None, stack_bytes: int) -> 
     variables = elf.sizes().data + elf.sizes().bss + _elsewhere(board, elf, "ram")
     return replace(
         planned,
-        statics=variables - planned.arena - planned.state,
+        statics=variables - planned.arena - planned.state - planned.constants,
         stack=stack_bytes,
         total=variables + stack_bytes,
         available=_available(board, elf, "ram"),

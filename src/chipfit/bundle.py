@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from chipfit.build import (
-    STACK_BYTES,
     Aim,
     compile_sources,
     flash_of,
@@ -28,7 +27,7 @@ from chipfit.codegen.memory import BUNDLE
 from chipfit.emulate import Elf
 from chipfit.errors import ChipfitError
 from chipfit.firmware_set import FirmwareSet
-from chipfit.memories import check_memory, check_places, parse_places, ram_needs, send_constants
+from chipfit.memories import check_memory, check_places, parse_places, ram_constants, ram_needs, send_constants
 from chipfit.model import Model
 from chipfit.report.data import CompileReport, CompileSetReport, Ram, TensorInfo
 from chipfit.targets import Board, load_board
@@ -40,7 +39,7 @@ def compile_models(
     folder: str | Path | None = None,
     *,
     cc: str | None = None,
-    stack_bytes: int = STACK_BYTES,
+    stack_bytes: int | None = None,
     force: bool = False,
     optimize: Aim = "balanced",
     preserve_input: bool = False,
@@ -60,6 +59,7 @@ def compile_models(
     if len(models) < 2:
         raise ChipfitError("U001", "one model alone is no set", "compile it with Model.compile")
     target = load_board(board) if isinstance(board, str) else board
+    stack = target.stack_bytes if stack_bytes is None else stack_bytes
     places = parse_places(place)
     check_places(places, [model.graph for model in models], target)
     names = _names(models)
@@ -72,30 +72,30 @@ def compile_models(
             optimize,
             preserve_input=preserve_input,
             input_rows=input_rows,
-            stack_bytes=stack_bytes,
+            stack_bytes=stack,
             places=places,
             name=names[index],
             taken=taken,
             models=len(models),
         )
 
-    programs = _fitted(lowered, len(models), target, stack_bytes, shared=not separate_arenas)
+    programs = _fitted(lowered, len(models), target, stack, shared=not separate_arenas)
     bundle = share(programs, arena=not separate_arenas)
     send_constants(programs, target, places)
-    check_memory(programs, target, stack_bytes, shared=bundle.shares_arena)
+    check_memory(programs, target, stack, shared=bundle.shares_arena)
     path = Path(folder) if folder is not None else Path(f"{BUNDLE}-{target.name}")
     files = source_files(bundle, "host" if target.is_host else "main")
     manifest = {**target_manifest(target), "name": BUNDLE, "models": [model_manifest(p) for p in programs]}
     with staged_folder(path, force=force) as staging:
         write_files(staging, files, manifest)
-        elf = compile_sources(staging, files, target, cc, stack_bytes, manifest, optimize)
+        elf = compile_sources(staging, files, target, cc, stack, manifest, optimize)
         report = CompileSetReport(
             board=target.name,
             core=target.core.name,
             folder=str(path),
             models=(),
             flash=flash_of(_constant_bytes(bundle, "weights"), target, elf),
-            ram=whole_ram(_planned(bundle), target, elf, stack_bytes),
+            ram=whole_ram(_planned(bundle), target, elf, stack),
             shares_arena=bundle.shares_arena,
             arena_saved=sum(p.plan.arena_bytes for p in programs) - _planned(bundle).arena,
             constants_saved=sum(
@@ -154,7 +154,8 @@ def _planned(bundle: Bundle) -> Ram:
     """RAM of all models together; what makes the peak is that of the model with the largest arena."""
     largest = planned_ram(max(bundle.programs, key=lambda p: p.plan.arena_bytes))
     arena = sum(bundle.arenas.values()) if bundle.shares_arena else sum(p.plan.arena_bytes for p in bundle.programs)
-    return replace(largest, arena=arena, state=sum(p.plan.state_bytes for p in bundle.programs))
+    state = sum(p.plan.state_bytes for p in bundle.programs)
+    return replace(largest, arena=arena, state=state, constants=ram_constants(bundle.programs))
 
 
 def _constant_bytes(bundle: Bundle, role: str) -> int:

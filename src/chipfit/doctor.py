@@ -37,6 +37,8 @@ def examine(progress: Callable[[str], None] | None = None) -> DoctorReport:
         _tflite_micro,
         lambda: _program("arm-none-eabi-gcc", "compile for Arm with your own gcc: --cc", _arm_gcc_hint()),
         lambda: _program("qemu-system-arm", "run compiled programs on a second emulator", _qemu_hint()),
+        lambda: _program("avr-gcc", "compile for AVR with your own gcc: --cc", _avr_gcc_hint()),
+        _simavr,
     ]
     done: list[Check] = []
     for check in checks:
@@ -130,6 +132,27 @@ def _qemu_hint() -> str:
         return "brew install qemu"
     return (
         "winget install SoftwareFreedomConservancy.QEMU" if sys.platform == "win32" else "apt install qemu-system-arm"
+    )
+
+
+def _avr_gcc_hint() -> str:
+    if sys.platform == "darwin":
+        return "brew tap osx-cross/avr && brew install avr-gcc"
+    return "winget install ZakKemble.avr-gcc" if sys.platform == "win32" else "apt install gcc-avr avr-libc"
+
+
+def _simavr() -> Check:
+    """Its headers count: what runs it is compiled on first use."""
+    from chipfit.emulate.avr import install_hint, simavr_prefix
+
+    prefix = simavr_prefix()
+    return Check(
+        "simavr",
+        "the emulator of AVR chips (arduino-uno)",
+        False,
+        prefix is not None,
+        None if prefix is None else f"in {prefix}",
+        install_hint(),
     )
 
 

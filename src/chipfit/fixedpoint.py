@@ -242,3 +242,48 @@ def high_multiply16(a: IntLike, b: IntLike) -> Int:
     """``a * b / 2**15`` on int16, rounded towards zero. Source: TFLite ``SaturatingDoublingHighMul``."""
     product = as_int64(a) * as_int64(b)
     return saturate16(np.sign(product) * (np.abs(product) >> 15))
+
+
+# ------------------------------------------------------------------------------------- logistic function and tanh
+
+_STEPS = 24
+"""Of the table, per unit of the logistic function's input."""
+
+
+def _logistic_table() -> npt.NDArray[np.uint16]:
+    """logistic(i / 24) as Q0.16; the last number is the greatest that there is.
+
+    Half of what a straight line misses in the middle of a step is added to its start.
+    """
+    x = np.arange(256) / _STEPS
+    value, middle, following = (1 / (1 + np.exp(-v)) for v in (x, x + 0.5 / _STEPS, x + 1 / _STEPS))
+    bent = value + (middle - (value + following) / 2) / 2
+    table = np.floor(bent * (1 << 16) + 0.5).astype(np.uint16)
+    table[-1] = (1 << 16) - 1
+    return table
+
+
+LOGISTIC_TABLE = _logistic_table()
+
+
+def _interpolated(magnitude: Int, bits: int, infinity: int) -> Int:
+    """logistic of a scaled magnitude as a number of ``16 + bits`` bits, ``2**bits`` to a step of the table.
+
+    ``infinity``: what the last step and all beyond give.
+    """
+    step, rest = magnitude >> bits, magnitude & ((1 << bits) - 1)
+    table = LOGISTIC_TABLE.astype(np.int64)
+    first, second = table[np.minimum(step, 254)], table[np.minimum(step, 254) + 1]
+    return np.where(step < 255, (first << bits) + rest * (second - first), infinity)
+
+
+def logistic_of_scaled(scaled: Int) -> Int:
+    """The logistic function of a number in units of 1/12288, in units of 1/32768. Source: TFLite's int16 kernel."""
+    result = _interpolated(np.abs(scaled), 9, 32767 << 10)
+    return np.where(scaled >= 0, result + 512, (1 << 25) - result + 511) >> 10
+
+
+def tanh_of_scaled(scaled: Int) -> Int:
+    """tanh of a number in units of 1/12288, in units of 1/32768. Source: TFLite's int16 kernel."""
+    distance = _interpolated(np.abs(scaled), 8, 65535 << 8) - (1 << 23)  # from 1/2
+    return np.where(scaled >= 0, distance + 128, 127 - distance) >> 8

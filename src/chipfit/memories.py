@@ -164,17 +164,27 @@ def ram_needs(programs: Sequence[Program], board: Board, stack_bytes: int, *, sh
     return needs
 
 
+def ram_constants(programs: Sequence[Program]) -> int:
+    """Bytes of constants that kernels read from RAM, on chips whose flash ordinary loads do not read; each once."""
+    there = {c.symbol: c for p in programs if p.has_flash_apart for c in p.constants if not c.in_flash}
+    return sum(constant.data.nbytes for constant in there.values())
+
+
 def check_memory(programs: Sequence[Program], board: Board, stack_bytes: int, *, shared: bool = False) -> None:
     """Raise M001 before anything is compiled if the plan alone is larger than the board's memories."""
     if board.is_host:
         return
     rams = ram_needs(programs, board, stack_bytes, shared=shared)
+    what = "arena, state and stack"
+    if copied := ram_constants(programs):
+        rams[board.ram.name] += copied
+        what = f"arena, state, stack and {copied:,} B of constants that their kernels read from RAM"
     constants = {c.symbol: c for program in programs for c in program.constants}.values()
     flashes = {memory.name: 0 for memory in board.memories if memory.kind == "flash"}
     for constant in constants:
         flashes[constant.memory or board.flash.name] += constant.data.nbytes
     problems = [
-        *_problems(rams, board, "RAM", "arena, state and stack"),
+        *_problems(rams, board, "RAM", what),
         *_problems(flashes, board, "flash", "constants alone"),
     ]
     if problems:

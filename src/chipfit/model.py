@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chipfit.build import STACK_BYTES, Aim, compile_graph
+from chipfit.build import Aim, compile_graph
 from chipfit.firmware import Firmware
 from chipfit.graph import Array, Graph, Value
 from chipfit.importers import MOST_SECONDS, load_source
@@ -140,7 +140,7 @@ class Model:
         folder: str | Path | None = None,
         *,
         cc: str | None = None,
-        stack_bytes: int = STACK_BYTES,
+        stack_bytes: int | None = None,
         force: bool = False,
         optimize: Aim = "balanced",
         preserve_input: bool = False,

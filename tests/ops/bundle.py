@@ -38,7 +38,7 @@ class Case:
         return b"".join(np.ascontiguousarray(x).tobytes() for x in self.inputs)
 
 
-ALL_FEATURES = frozenset({"dsp", "fpu", "unaligned", "mulh", "mla", "thumb1"})
+ALL_FEATURES = frozenset({"dsp", "fpu", "unaligned", "mulh", "mla", "thumb1", "avr"})
 """Every kernel has a meaning in plain C: on the host all of them run."""
 
 
@@ -60,7 +60,8 @@ def make_cases(
         values = [trace(graph, inputs, initial_state(graph)) for inputs in drawn]
         for k, kernel in enumerate(usable_kernels(node, features)):
             choices = [Choice(kernel if n is node else op_of(n).choose(n, features).kernel) for n in graph.nodes]
-            program = assemble(graph, graph.nodes, choices, f"case{i}_{k}", {})
+            apart = "harvard" in features
+            program = assemble(graph, graph.nodes, choices, f"case{i}_{k}", {}, has_flash_apart=apart)
             label = f"#{i} {node.op} {kernel.title}"
             cases += [
                 Case(node, program, inputs, tuple(v[y] for y in graph.outputs), label)
@@ -95,7 +96,7 @@ def bundle_source(cases: list[Case]) -> str:
     text.append("#define CF_LAYER static __attribute__((noinline))")
     for program in programs:
         layers = layer_functions(program)
-        constants = [ctext.array_definition(c.symbol, c.data) for c in program.constants]
+        constants = [ctext.array_definition(c.symbol, c.data, space=c.space) for c in program.constants]
         text += [f"static {definition}" for definition in constants] + layers
         calls = "".join(f"    {s.function}(memory);\n" for s in program.steps) or "    (void)memory;\n"
         text.append(

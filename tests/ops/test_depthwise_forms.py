@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from chipfit.emulate import HostLibrary, build_host_library
-from chipfit.graph import Node
+from chipfit.graph import DType, Node, Quant, TensorType, Value
 from chipfit.ops import REGISTRY, Call, Const, Kernel, Scratch, op_of
+from chipfit.ops.depthwise_conv2d import DepthwiseConv2D
 from ops import bundle
 from ops.test_kernels import run_case
 
@@ -130,3 +131,17 @@ def test_bands_from_the_last_to_the_first(tmp_path: Path, monkeypatch: pytest.Mo
     nodes = [node for node in layers() if usable(node, DSP)]
     monkeypatch.setattr(bundle, "usable_kernels", usable)
     assert not wrong_on_host(bundle.make_cases(nodes, DSP, seed=5, draws=1), tmp_path)
+
+
+@pytest.mark.parametrize(("height", "width", "is_small"), [(2, 2, True), (3, 3, False), (1, 4, False)])
+def test_few_pixels_do_not_pay_for_weights_laid_out_for_speed(height: int, width: int, is_small: bool) -> None:
+    """A layer that is not to share its body takes the compact kernel all the same, unless speed may cost flash."""
+    op = DepthwiseConv2D(pad=(1, 1, 1, 1))
+    x = Value("x", TensorType((1, height, width, 8), DType.INT8, Quant.per_tensor(0.1, 0)))
+    weights = np.ones((1, 3, 3, 8), np.int8)
+    w = Value("w", TensorType(weights.shape, DType.INT8, Quant((0.1,) * 8, (0,) * 8, 3)), weights)
+    b = Value("b", TensorType((8,), DType.INT32, Quant((0.01,) * 8, (0,) * 8, 0)), np.zeros(8, np.int32))
+    y = Value("y", TensorType((1, height, width, 8), DType.INT8, Quant.per_tensor(0.1, 0)))
+    node = Node(op, [x, w, b], [y])
+    assert op_of(node).choose(node, DSP).kernel.name.endswith("_small") == is_small
+    assert not op_of(node).choose(node, DSP, 4.0).kernel.name.endswith("_small")

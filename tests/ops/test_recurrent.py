@@ -128,7 +128,7 @@ def test_products_that_lie_on_halves(dtype: DType, tmp_path: Path) -> None:
 
 def forget_gates(node: Node) -> Array:
     """Of a layer without weights, in units of 2**-15."""
-    from chipfit.ops._sigmoid import logistic_of_scaled
+    from chipfit.fixedpoint import logistic_of_scaled
 
     m, shift = lstm_scales(node).x[1]
     sums = multiply_by_quantized_multiplier(node["bf"].array.astype(np.int64), m, shift)

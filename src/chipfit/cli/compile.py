@@ -12,6 +12,7 @@ from chipfit.cli._options import (
     AsJson,
     BoardName,
     ChannelsLast,
+    Fix,
     InputForm,
     IntegerIo,
     Optimize,
@@ -36,7 +37,8 @@ def compile(
         str | None, typer.Option("--cc", metavar="CMD", help="Your own gcc or clang instead of chipfit's compiler.")
     ] = None,
     stack: Annotated[
-        int | None, typer.Option("--stack", min=256, metavar="BYTES", help="Stack to reserve.  [default: 4096]")
+        int | None,
+        typer.Option("--stack", min=64, metavar="BYTES", help="Stack to reserve.  [default: 4096; Uno: 256]"),
     ] = None,
     optimize: Optimize = "balanced",
     preserve_input: PreserveInput = False,
@@ -53,15 +55,23 @@ def compile(
     recurrent_steps: Steps = None,
     allow_code: AllowCode = False,
     channels_last: ChannelsLast = False,
+    npu_sram: Annotated[
+        int | None, typer.Option("--npu-sram", min=1, metavar="BYTES", help="NPU: SRAM that activations may take.")
+    ] = None,
+    fix: Fix = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="NPU: what would bring each operator on the processor to it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compile a model to C and to a program for a board.
+    """Compile a model to C and to a program for a board; for a board with an Ethos-U, through Vela.
 
-    Several models become one program. They use the same arena in turn, unless --separate-arenas.
+    Several models become one program. They use the same arena in turn, unless --separate-arenas. For an Ethos-U, the
+    folder holds MODEL_vela.tflite, which is proven in the simulator.
     """
     import chipfit
-    from chipfit.build import STACK_BYTES
     from chipfit.cli._console import show, show_json, talk
+    from chipfit.cli._npu import compile_npu, has_npu
     from chipfit.report.data import CompileSetReport
     from chipfit.report.text_compile import compile_text
     from chipfit.report.text_set import compile_set_text
@@ -73,10 +83,29 @@ def compile(
         loaded = [in_form(model, recurrent, recurrent_state, recurrent_steps) for model in loaded]
         if io_as_integers:
             loaded = [model.with_integer_io() for model in loaded]
+        is_for_npu = has_npu(board)
+        if not is_for_npu and (npu_sram is not None or fix or explain):
+            hint = "`chipfit board list` shows all boards; corstone-300-u55-128 has an NPU"
+            raise ChipfitError("U001", f"--npu-sram, --fix and --explain are for an NPU, '{board}' has none", hint)
+        if is_for_npu:
+            _require_npu_options(len(loaded), cc, stack, preserve_input, input_form, place, kernels)
         say.say(f"compiling for {board}")
+        if is_for_npu:
+            compile_npu(
+                loaded[0],
+                board,
+                out,
+                explain=explain,
+                as_json=as_json,
+                fix=fix,
+                optimize=optimize,
+                sram_bytes=npu_sram,
+                force=force,
+            )
+            return
         options: dict[str, Any] = {
             "cc": cc,
-            "stack_bytes": stack or STACK_BYTES,
+            "stack_bytes": stack,
             "force": force,
             "optimize": optimize,
             "preserve_input": preserve_input,
@@ -93,6 +122,31 @@ def compile(
         show(lambda width: compile_set_text(report, width, kernels=kernels))
     else:
         show(lambda width: compile_text(report, width, kernels=kernels))
+
+
+def _require_npu_options(
+    models: int,
+    cc: str | None,
+    stack: int | None,
+    preserve_input: bool,
+    input_form: str,
+    place: list[str] | None,
+    kernels: bool,
+) -> None:
+    """Raise ChipfitError U001 for what only the generated C has."""
+    given = {
+        "several models": models > 1,
+        "--cc": cc is not None,
+        "--stack": stack is not None,
+        "--preserve-input": preserve_input,
+        "--input rows": input_form == "rows",
+        "--place": bool(place),
+        "--kernels": kernels,
+    }
+    wrong = [name for name, is_given in given.items() if is_given]
+    if wrong:
+        hint = "leave that out, or choose a board without an NPU"
+        raise ChipfitError("U001", f"for a board with an NPU there is no {', no '.join(wrong)}", hint)
 
 
 def add_to(app: typer.Typer) -> None:

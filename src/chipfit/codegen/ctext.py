@@ -88,16 +88,20 @@ def c_type(data: Array) -> str:
     return DType.of(data).c_type
 
 
-def array_definition(symbol: str, data: Array, attribute: str = "") -> str:
-    """An external constant array. An empty one has one element, since C has no empty arrays. ``attribute``: C text."""
+def array_definition(symbol: str, data: Array, attribute: str = "", space: str = "") -> str:
+    """An external constant array. An empty one has one element, since C has no empty arrays.
+
+    ``attribute``: C text behind the name; ``space``: in front of it, the space of addresses that the array lies in.
+    """
     count = max(1, data.size)
     elements = array_elements(data) if data.size else "0"
-    return f"const {c_type(data)} {symbol}[{count}] CF_ALIGNED{attribute} = {{\n    {elements}\n}};\n"
+    declared = f"const {c_type(data)} {space}{symbol}[{count}]"
+    return f"{declared} CF_ALIGNED{attribute} = {{\n    {elements}\n}};\n"
 
 
-def array_declaration(symbol: str, data: Array) -> str:
+def array_declaration(symbol: str, data: Array, space: str = "") -> str:
     """Says the alignment, too: without it a compiler may take more for granted, as x86-64 does for large arrays."""
-    return f"extern const {c_type(data)} {symbol}[{max(1, data.size)}] CF_ALIGNED;\n"
+    return f"extern const {c_type(data)} {space}{symbol}[{max(1, data.size)}] CF_ALIGNED;\n"
 
 
 def struct_fields(params: Mapping[str, int | float | str | tuple[int, ...]], indent: str) -> str:

@@ -11,9 +11,37 @@ from chipfit.codegen.ctext import string
 from chipfit.codegen.memory import Bundle
 from chipfit.codegen.model import fed_run
 from chipfit.codegen.program import Program
+from chipfit.ops._flash import QUALIFIER
 
 RUN_END = "chipfit_run_end"
 """The function that main.c calls after each run: the emulator's mark for its end."""
+
+_NUMBER = """static void print_number(uint32_t value, uint32_t base, int digits)
+{
+    char text[11];
+    int at = (int)sizeof text - 1;
+    text[at] = '\\0';
+    do {
+        text[--at] = "0123456789abcdef"[value % base];
+        value /= base;
+        digits--;
+    } while (value != 0u || digits > 0);
+    cf_port_print(text + at);
+}
+
+"""
+
+# digit by digit, for strings would lie in RAM
+_NUMBER_BY_DIGIT = """static void print_number(uint32_t value, uint32_t base, int digits)
+{
+    const uint8_t digit = (uint8_t)(value % base);
+    if (value >= base || digits > 1) {
+        print_number(value / base, base, digits - 1);
+    }
+    cf_port_put((char)(digit < 10u ? '0' + digit : 'a' - 10 + digit));
+}
+
+"""
 
 
 def main_c(bundle: Bundle) -> str:
@@ -42,20 +70,7 @@ static uint32_t crc32(uint32_t crc, const void *data, size_t bytes)
     return ~crc;
 }}
 
-static void print_number(uint32_t value, uint32_t base, int digits)
-{{
-    char text[11];
-    int at = (int)sizeof text - 1;
-    text[at] = '\\0';
-    do {{
-        text[--at] = "0123456789abcdef"[value % base];
-        value /= base;
-        digits--;
-    }} while (value != 0u || digits > 0);
-    cf_port_print(text + at);
-}}
-
-/* where the measured part ends */
+{_NUMBER_BY_DIGIT if bundle.has_flash_apart else _NUMBER}/* where the measured part ends */
 __attribute__((noinline)) void {RUN_END}(void)
 {{
     __asm__ volatile("");
@@ -97,12 +112,17 @@ def _sample(program: Program, model: str, crc: str, otherwise: str) -> str:
 
 def _proof(program: Program, runs: str, crc: str) -> str:
     """C statements that print the line which proves what was run."""
-    return f"""    cf_port_print({string(f"chipfit {program.name}: ")});
-    print_number({runs}, 10, 1);
-    cf_port_print(" runs, crc32 ");
-    print_number({crc}, 16, 8);
-    cf_port_print("\\n");
-"""
+    return f"""{_print(program, f"chipfit {program.name}: ")}    print_number({runs}, 10, 1);
+{_print(program, " runs, crc32 ")}    print_number({crc}, 16, 8);
+{_print(program, chr(10))}"""
+
+
+def _print(program: Program, text: str) -> str:
+    """C statement that prints a text, which lies in flash as the program's other constants do."""
+    literal = string(text).replace("\\012", "\\n")
+    if not program.has_flash_apart:
+        return f"    cf_port_print({literal});\n"
+    return f"    {{\n        static const char {QUALIFIER} text[] = {literal};\n        cf_port_print(text);\n    }}\n"
 
 
 def _main_of_one(program: Program) -> str:
@@ -112,8 +132,7 @@ def _main_of_one(program: Program) -> str:
     {p}_t model;
     uint32_t runs = 0, crc = 0;
     if ({p}_init(&model, NULL, 0) != 0) {{
-        cf_port_print("init failed\\n");
-        return 1;
+    {_print(program, "init failed" + chr(10))}        return 1;
     }}
     for (;;) {{
 {_sample(program, "model", "crc", "break;")}        runs++;
@@ -135,8 +154,7 @@ def _main_of_several(bundle: Bundle) -> str:
 {{
 {models}    uint32_t samples[{len(programs)}], crc[{len(programs)}] = {{0}};
     if ({fails}) {{
-        cf_port_print("init failed\\n");
-        return 1;
+    {_print(programs[0], "init failed" + chr(10))}        return 1;
     }}
     if (cf_port_read(samples, sizeof samples) != 0) {{
         return 1;

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from chipfit.codegen import ctext
 from chipfit.codegen.choose import scratch_sizes
 from chipfit.codegen.loops import loop_text
@@ -13,10 +15,12 @@ from chipfit.codegen.program import Program, Step
 from chipfit.graph import Value
 from chipfit.ops import Accumulator, Arg, Call, Const, Function, Port, State
 from chipfit.ops._copies import port_value
+from chipfit.ops._flash import QUALIFIER
 
 Key = tuple[str, str, tuple[str, ...]]
 
-_POINTERS = ("void", "const void")
+_IN_FLASH = f"const void {QUALIFIER}"
+_POINTERS = ("void", "const void", _IN_FLASH)
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ def _lines(program: Program, step: Step) -> list[_Line]:
 
 
 def _line(program: Program, step: Step, kernel: str, call: Call, places: _Places) -> _Line:
-    pairs = [places.argument(arg) for arg in call.args]
+    in_flash = program.flash_arguments(kernel)
+    pairs = [places.argument(arg, i in in_flash) for i, arg in enumerate(call.args)]
     args, kinds = tuple(text for text, _ in pairs), tuple(kind for _, kind in pairs)
     fields = f"{{\n        {ctext.struct_fields(dict(call.params), ' ' * 8)}}}" if call.params else ""
     return _Line(kernel, call.struct or f"{kernel}_params", fields, args, kinds)
@@ -129,10 +134,14 @@ class _Places:
     scratch: list[int]
     rows: dict[Value, str] = field(default_factory=dict[Value, str])
 
-    def argument(self, arg: Arg) -> tuple[str, str]:
-        """The expression, and its kind: what it points at, or, of a fixed one, the expression again."""
+    def argument(self, arg: Arg, in_flash: bool = False) -> tuple[str, str]:
+        """The expression, and its kind: what it points at, or, of a fixed one, the expression again.
+
+        ``in_flash``: it points into flash as a space of its own.
+        """
+        constant = _IN_FLASH if in_flash else "const void"
         if isinstance(arg, Const):
-            return self.program.constant(arg.data, arg.role), "const void"
+            return self.program.constant(arg.data, arg.role, in_flash=in_flash), constant
         if isinstance(arg, Function):
             return arg.name, arg.name
         if isinstance(arg, State):
@@ -140,19 +149,20 @@ class _Places:
         if isinstance(arg, Accumulator):
             return f"(void *)({self.program.address(self.program.plan.sums_offsets[self.step.node])})", "void"
         if isinstance(arg, Port):
-            return self._port(arg)
+            return self._port(arg, in_flash)
         return f"(void *)({self.program.address(self.scratch.pop(0))})", "void"
 
-    def _port(self, arg: Port) -> tuple[str, str]:
+    def _port(self, arg: Port, in_flash: bool) -> tuple[str, str]:
         value = port_value(self.step.node, arg)
         if value is None:
             return "NULL", "NULL"
         if value in self.rows:
             return f"(void *){self.rows[value]}", "void"
         if value.is_const:
-            symbol = self.program.constant(value.array, "weights")
-            text = symbol if not arg.offset else f"(const void *)((const uint8_t *){symbol} + {arg.offset})"
-            return text, "const void"
+            symbol = self.program.constant(value.array, "weights", in_flash=in_flash)
+            space = f"{QUALIFIER} " if in_flash else ""
+            text = f"(const void {space}*)((const uint8_t {space}*){symbol} + {arg.offset})" if arg.offset else symbol
+            return text, _IN_FLASH if in_flash else "const void"
         return f"(void *)({self.program.address(memory_offset(self.program, value) + arg.offset)})", "void"
 
 
@@ -195,17 +205,27 @@ def _row_body(program: Program, step: Step, names: dict[Value, str]) -> tuple[st
     differing = [name for name in variants[0].params if len({v.params[name] for v in variants}) > 1]
     if not differing:
         return "    (void)memory;\n" + _statement(line, None, 0), False
-    rows = ", ".join("{" + ", ".join(ctext.number(_int(v.params[name])) for name in differing) + "}" for v in variants)
+    values = [[_int(v.params[name]) for name in differing] for v in variants]
     fields = ctext.struct_fields(
         {n: f"of[variant][{differing.index(n)}]" if n in differing else v for n, v in variants[0].params.items()},
         " " * 8,
     )
     return (
         "    (void)memory;\n"
-        f"    static const int32_t of[{len(variants)}][{len(differing)}] = {{{rows}}};\n"
+        f"    {_table(program, values)}"
         f"    const {line.struct} params = {{\n        {fields}}};\n"
         f"    {line.kernel}({', '.join(line.args)}, &params);\n"
     ), True
+
+
+def _table(program: Program, rows: list[list[int]]) -> str:
+    """C statement that declares ``of``, a table of numbers. In a space of its own it is a constant of the program's."""
+    if program.has_flash_apart:
+        symbol = program.constant(np.array(rows, np.int16), "table", in_flash=True)
+        kind = f"const int16_t {QUALIFIER}"
+        return f"{kind} (*of)[{len(rows[0])}] = ({kind} (*)[{len(rows[0])}]){symbol};\n"
+    text = ", ".join("{" + ", ".join(map(ctext.number, row)) + "}" for row in rows)
+    return f"static const int32_t of[{len(rows)}][{len(rows[0])}] = {{{text}}};\n"
 
 
 def _int(value: object) -> int:

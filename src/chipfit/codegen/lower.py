@@ -58,7 +58,8 @@ def lower(
     plan, taken = Fit(graph, order, views, demands, widths, goal, loops).solve()
     width = dict(zip(order, widths, strict=True))
     choices = [rejections(c.node, demands, width[c.node], c.kernel) for c in taken]
-    return _program(prefix, graph, plan, taken, choices, inside=inside)
+    apart = "harvard" in features
+    return _program(prefix, graph, plan, taken, choices, inside=inside, has_flash_apart=apart)
 
 
 def _loops(
@@ -74,14 +75,22 @@ def _loops(
     return found
 
 
-def assemble(graph: Graph, order: Sequence[Node], choices: Sequence[Choice], prefix: str, views: Views) -> Program:
+def assemble(
+    graph: Graph,
+    order: Sequence[Node],
+    choices: Sequence[Choice],
+    prefix: str,
+    views: Views,
+    *,
+    has_flash_apart: bool = False,
+) -> Program:
     """The program with these kernels in this order, every layer on its own. ``prefix`` begins every C name."""
     taken: list[Candidate] = []
     for node, choice in zip(order, choices, strict=True):
         made = calls_to_make(node, views) or (choice.kernel.call or op_of(node).call)(node)
         taken.append(Candidate(node, choice.kernel, tuple(made) if isinstance(made, list) else (made,)))
     plan = plan_memory(graph, [c.unit for c in taken], views, alignment=ALIGNMENT)
-    return _program(prefix, graph, plan, taken, choices)
+    return _program(prefix, graph, plan, taken, choices, has_flash_apart=has_flash_apart)
 
 
 def _program(
@@ -92,13 +101,14 @@ def _program(
     choices: Sequence[Choice],
     *,
     inside: bool = False,
+    has_flash_apart: bool = False,
 ) -> Program:
     backward = {plan.units[step].nodes[0] for step in plan.backward}
     steps: list[Step] = []
     for index, (c, choice) in enumerate(zip(taken, choices, strict=True)):
         calls = tuple(_backward(call) for call in c.calls) if c.node in backward else c.calls
         steps.append(Step(f"{prefix}_{index:02d}_{c.node.op.name}", c.node, choice, calls, c.rows, c.body))
-    program = Program(prefix, graph, steps, plan)
+    program = Program(prefix, graph, steps, plan, has_flash_apart=has_flash_apart)
     collect_constants(program, inside=inside)
     return program
 

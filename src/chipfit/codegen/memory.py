@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chipfit.codegen import ctext
-from chipfit.codegen.program import MemoryBlock, Program
+from chipfit.codegen.program import MemoryBlock, Program, Symbols
 from chipfit.plan import ALIGNMENT
 
 BUNDLE = "models"
@@ -42,6 +42,11 @@ class Bundle:
         """The models in words, fit for a comment."""
         names = ", ".join(f"'{ctext.comment(program.graph.name)}'" for program in self.programs)
         return f"{'model' if len(self.programs) == 1 else 'models'} {names}"
+
+    @property
+    def has_flash_apart(self) -> bool:
+        """Whether constants in flash are named as such."""
+        return any(program.has_flash_apart for program in self.programs)
 
     @property
     def uses_sections(self) -> bool:
@@ -119,7 +124,7 @@ def _definition(program: Program, block: MemoryBlock, symbol: str) -> str:
 
 def share(programs: Sequence[Program], *, arena: bool) -> Bundle:
     """Programs that are printed together: equal constants get one symbol; with ``arena`` they use one arena in turn."""
-    known: dict[tuple[str, bytes], str] = {}
+    known = Symbols()
     for program in programs:
         program.has_state_apart = arena
         program.share_constants(known)

@@ -11,6 +11,7 @@ from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Graph, Node, Value
 from chipfit.ops import Call, Choice, Const, Port, op_of
 from chipfit.ops._copies import port_value
+from chipfit.ops._flash import QUALIFIER, flash_arguments
 from chipfit.plan import MemoryPlan
 
 
@@ -18,13 +19,24 @@ from chipfit.plan import MemoryPlan
 class ConstArray:
     """A constant in flash. ``role``: ``weights`` (the model's numbers) or ``table`` (what kernels need besides).
 
-    ``memory``: the flash that it is sent to; None: that of the program.
+    ``memory``: the flash that it is sent to; None: that of the program. ``in_flash``: it lies in flash as a space of
+    its own, which ordinary loads do not read.
     """
 
     symbol: str
     data: Array
     role: str
     memory: str | None = None
+    in_flash: bool = False
+
+    @property
+    def space(self) -> str:
+        """C text in front of its name, for the space that it lies in."""
+        return f"{QUALIFIER} " if self.in_flash else ""
+
+
+Symbols = dict[tuple[str, bytes, bool], str]
+"""Names of constants by element type, bytes, and whether they lie in a flash of its own."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,13 @@ class Step:
         return [self.choice.kernel.name] if sums is None else [sums.add[0], sums.finish[0]]
 
     @property
+    def named_calls(self) -> list[tuple[str, Call]]:
+        """All calls, with the C function that each one calls."""
+        if self.is_sums:
+            return list(zip(self.kernel_names, self.all_calls, strict=True))
+        return [(self.choice.kernel.name, call) for call in self.all_calls]
+
+    @property
     def all_calls(self) -> tuple[Call, ...]:
         return self.calls if self.rows is None else self.rows.variants
 
@@ -80,7 +99,8 @@ class Program:
     """All that the C text states.
 
     ``has_state_apart``: variables have a block of their own, since the arena belongs to several programs. ``home``: the
-    RAM that variables go to by themselves.
+    RAM that variables go to by themselves. ``has_flash_apart``: ordinary loads do not read flash; constants lie there
+    for kernels that read it otherwise, and in RAM for all others.
     """
 
     name: str
@@ -90,15 +110,20 @@ class Program:
     constants: list[ConstArray] = field(default_factory=list[ConstArray])
     has_state_apart: bool = False
     home: str | None = None
-    _symbols: dict[tuple[str, bytes], str] = field(default_factory=dict[tuple[str, bytes], str])
+    has_flash_apart: bool = False
+    _symbols: Symbols = field(default_factory=Symbols)
 
-    def constant(self, data: Array, role: str) -> str:
-        """The symbol of a constant; equal constants are stored once."""
-        key = (data.dtype.name, data.tobytes())
+    def flash_arguments(self, kernel: str) -> frozenset[int]:
+        """The arguments of a kernel that point into flash, where that is a space of its own."""
+        return flash_arguments(kernel) if self.has_flash_apart else frozenset()
+
+    def constant(self, data: Array, role: str, *, in_flash: bool = False) -> str:
+        """The symbol of a constant; equal constants are stored once in each space."""
+        key = (data.dtype.name, data.tobytes(), in_flash)
         if key not in self._symbols:
             symbol = f"{self.name}_{'w' if role == 'weights' else 't'}{len(self.constants)}"
             self._symbols[key] = symbol
-            self.constants.append(ConstArray(symbol, data, role))
+            self.constants.append(ConstArray(symbol, data, role, in_flash=in_flash))
         return self._symbols[key]
 
     def take_in(self, body: Program) -> None:
@@ -106,7 +131,7 @@ class Program:
         body.constants, body._symbols = self.constants, self._symbols
         collect_constants(body, inside=True)
 
-    def share_constants(self, known: dict[tuple[str, bytes], str]) -> None:
+    def share_constants(self, known: Symbols) -> None:
         """Take the symbols of constants that another program has, and say which this one has."""
         for key, symbol in self._symbols.items():
             index = next(i for i, c in enumerate(self.constants) if c.symbol == symbol)
@@ -165,12 +190,17 @@ def collect_constants(program: Program, *, inside: bool) -> None:
         if step.body is not None:
             program.take_in(step.body)
         for value in step.node.operands:
-            if value.is_const and (_is_used(step, value) or (step.body is not None and not is_uniform(value.array))):
+            if not value.is_const:
+                continue
+            for in_flash in sorted(_spaces(program, step, value)):
+                program.constant(value.array, "weights", in_flash=in_flash)
+            if step.body is not None and not is_uniform(value.array):
                 program.constant(value.array, "weights")
-        for call in step.all_calls:
-            for arg in call.args:
+        for kernel, call in step.named_calls:
+            in_flash = program.flash_arguments(kernel)
+            for i, arg in enumerate(call.args):
                 if isinstance(arg, Const):
-                    program.constant(arg.data, arg.role)
+                    program.constant(arg.data, arg.role, in_flash=i in in_flash)
     for value in program.graph.outputs:
         if value.is_const and inside:
             program.constant(value.array, "weights")
@@ -182,13 +212,18 @@ def collect_constants(program: Program, *, inside: bool) -> None:
             )
 
 
-def _is_used(step: Step, value: Value) -> bool:
-    """Whether a call really points at this operand: kernels that bring re-packed weights do not."""
-    for call in step.all_calls:
-        for arg in call.args:
+def _spaces(program: Program, step: Step, value: Value) -> set[bool]:
+    """Whether calls read this operand from flash as a space of its own; empty where none points at it at all.
+
+    Kernels that bring re-packed weights do not.
+    """
+    found: set[bool] = set()
+    for kernel, call in step.named_calls:
+        in_flash = program.flash_arguments(kernel)
+        for i, arg in enumerate(call.args):
             if isinstance(arg, Port) and port_value(step.node, arg) is value:
-                return True
-    return False
+                found.add(i in in_flash)
+    return found
 
 
 def is_uniform(data: Array) -> bool:

@@ -16,6 +16,7 @@ from chipfit.codegen.memory import Bundle
 from chipfit.codegen.model import model_c, model_h, weights_c, weights_h
 from chipfit.codegen.program import Program
 from chipfit.errors import ChipfitError
+from chipfit.ops._flash import AVR_HEADER, FLASH_HEADER
 
 MANIFEST = "chipfit.json"
 MANIFEST_VERSION = 2
@@ -55,6 +56,7 @@ def _kernel_files(bundle: Bundle) -> dict[str, str]:
     folders = (root / "kernels", root / "include")
     found: dict[str, str] = {}
     wanted = [f"{name}.h" for program in bundle.programs for step in program.steps for name in step.kernel_names]
+    wanted += [FLASH_HEADER, AVR_HEADER] if bundle.has_flash_apart else []
     wanted += ["cf_rows.h"] if any(unit.rows for program in bundle.programs for unit in program.plan.units) else []
     while wanted:
         name = wanted.pop()
@@ -95,12 +97,12 @@ def staged_folder(folder: Path, *, force: bool = False) -> Generator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def write_files(folder: Path, files: Mapping[str, str], manifest: Mapping[str, Any]) -> None:
-    """Write text files by path, and the manifest."""
+def write_files(folder: Path, files: Mapping[str, str | bytes], manifest: Mapping[str, Any]) -> None:
+    """Write files by path, text or bytes, and the manifest."""
     for name, text in {**files, MANIFEST: json.dumps(manifest, indent=2) + "\n"}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
 
 
 def _is_ours(folder: Path) -> bool:
@@ -152,6 +154,9 @@ def read_manifest(folder: Path, *, several: bool = False) -> dict[str, Any]:
         name = "FirmwareSet" if "models" in manifest else "Firmware"
         raise ChipfitError("P002", f"{folder} holds {holds}", f"open it with chipfit.{name}.open")
     missing = [key for key in (_SET_KEYS if several else _MANIFEST_KEYS) if key not in manifest]
+    if missing and "framework" in manifest:
+        hint = f"`chipfit flash {folder}` brings it onto the board; on the emulator: `chipfit run MODEL -b BOARD`"
+        raise ChipfitError("P002", f"{folder} holds a project for {manifest['framework']}, not a compiled model", hint)
     if missing:
         raise ChipfitError("P002", f"{path} lacks {', '.join(missing)}", again)
     return manifest

@@ -9,6 +9,7 @@ from chipfit.codegen.places import memory_offset
 from chipfit.codegen.program import Program, Step
 from chipfit.graph import Node, Value
 from chipfit.ops import Rows, op_of
+from chipfit.ops._flash import QUALIFIER
 from chipfit.plan import Move, RowProgram, Unit, Window
 from chipfit.plan.rows import row_bytes, sums_of
 
@@ -61,10 +62,11 @@ def run_text(run: Run) -> str:
     kind = "uint8_t" if len(codes) <= 256 else "uint16_t"
     cases = "".join(f"        case {code}: {_case(run, action)}\n" for action, code in codes.items())
     table = ",\n    ".join(lines)
+    space = f"{QUALIFIER} " if run.program.has_flash_apart else ""
     first, last = run.unit.nodes[0], run.unit.nodes[-1]
     return (
         f"/* row by row: {first.op.name} to {last.op.name}, {len(run.unit.nodes)} layers */\n"
-        f"static const {kind} {run.name}_moves[{len(moves)}] = {{\n    {table}\n}};\n\n"
+        f"static const {kind} {space}{run.name}_moves[{len(moves)}] = {{\n    {table}\n}};\n\n"
         f"CF_LAYER void {run.name}({run.program.memory_parameter}, {run.name}_state *s)\n{{\n"
         f"    for (; s->move < {len(moves)}u; s->move++) {{\n"
         f"        switch ({run.name}_moves[s->move]) {{\n{cases}        default: break;\n        }}\n    }}\n}}\n"

@@ -22,7 +22,12 @@ _CLASSES = (MEMORY, MULTIPLY, BRANCH, FLOAT)
 
 
 def estimate_cycles(result: MachineResult, board: Board) -> list[int] | None:
-    """The cycles of each of the run's marks, in their order. None where the core's costs are unknown."""
+    """The cycles of each of the run's marks, in their order: those that were measured, where the emulator does that.
+
+    None where the core's costs are unknown.
+    """
+    if result.cycles is not None:
+        return list(result.cycles)
     costs = board.core.cycles
     if costs is None:
         return None
@@ -43,6 +48,8 @@ def estimate_cycles(result: MachineResult, board: Board) -> list[int] | None:
 
 def how_estimated(board: Board, elf: Elf | None = None) -> str:
     """What an estimate for this board assumes, in words; ``elf``: the program, where it may use several memories."""
+    if board.core.arch == "avr":
+        return "measured (simavr)"
     core = "approximate costs, " if board.core.cycles and board.core.cycles.approximate else ""
     waits = board.flash.wait_states
     flash = "zero wait states assumed" if waits is None else f"{waits} wait states at taken branches"

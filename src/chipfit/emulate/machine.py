@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chipfit.emulate.avr import DATA_SPACE, fault, run_image
 from chipfit.emulate.counter import LIMIT, STOPPED, Counter, Executed, Plan, make_counter
 from chipfit.emulate.cpu import AccessError, Cpu, Event
 from chipfit.emulate.elf import Elf
@@ -35,7 +36,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class MachineResult:
-    """What one run did. Instructions, stack and bytes are measured, not estimated."""
+    """What one run did. Instructions, stack and bytes are measured, not estimated.
+
+    ``cycles``: of each mark, where the emulator measures them; None: they can be estimated from the blocks.
+    """
 
     exit_code: int
     console: str
@@ -45,17 +49,18 @@ class MachineResult:
     stack_bytes: int  # of the call tree of `stack_from`, its own frame included; lowest byte written
     wall_seconds: float
     elf: Elf = field(repr=False, compare=False)
-    _counter: Counter = field(repr=False, compare=False)
+    _counter: Counter | None = field(repr=False, compare=False)
+    cycles: tuple[int, ...] | None = None
 
     @property
     def blocks(self) -> dict[int, tuple[int, int]]:
         """Address → (size in bytes, hits) of every block of instructions that ran; made when asked for."""
-        return self._counter.blocks()
+        return self._counter.blocks() if self._counter else {}
 
     @property
     def executed(self) -> list[Executed]:
         """The same for each mark, with the branches taken; ``mark`` is an index into ``marks``. Made when asked for."""
-        return self._counter.executed()
+        return self._counter.executed() if self._counter else []
 
 
 def run_elf(
@@ -73,9 +78,52 @@ def run_elf(
 
     ``marks`` are names of functions; ``progress`` is called about every 20 million instructions with the number so
     far. ``stack_from`` is the function whose call tree's stack is measured (the largest of its calls).
-    ``native_counter``: True or False force the native or the Python counter. Raises E001 to E006 with the function.
+    ``native_counter``: True or False force the native or the Python counter. Raises E001 to E006 with the function, and
+    T001 for an AVR where simavr is not installed.
     """
+    if board.core.arch == "avr":
+        return _run_avr(Elf.load(elf), board, stdin, marks, max_instructions, stack_from)
     return _Run(Elf.load(elf), board, stdin, marks, max_instructions, progress, stack_from, native_counter).run()
+
+
+def _run_avr(
+    elf: Elf, board: Board, stdin: bytes, marks: Sequence[str], max_instructions: int, stack_from: str
+) -> MachineResult:
+    run = run_image(
+        elf,
+        board,
+        stdin=stdin,
+        marks=[_function(elf, name) for name in marks],
+        stack_bottom=elf.labels["cf_stack_bottom"] - DATA_SPACE,
+        stack_from=_function(elf, stack_from),
+        max_instructions=max_instructions,
+    )
+    if run.reason != "exit":
+        raise fault(run, elf, board, max_instructions)
+    return MachineResult(
+        exit_code=run.exit_code,
+        console=run.console.decode("utf-8", "replace"),
+        output=run.output,
+        instructions=run.instructions,
+        marks=[Mark(name, m.visits, m.instructions) for name, m in zip(marks, run.marks, strict=True)],
+        stack_bytes=run.stack_bytes,
+        wall_seconds=run.wall_seconds,
+        elf=elf,
+        _counter=None,
+        cycles=tuple(mark.cycles for mark in run.marks),
+    )
+
+
+def _function(elf: Elf, name: str) -> int:
+    """The address of a function; U001 where there is none of that name."""
+    symbol = elf.symbol(name)
+    if symbol is None or not symbol.is_function:
+        known = [item.name for item in elf.symbols if item.is_function]
+        close = difflib.get_close_matches(name, known, n=3)
+        raise ChipfitError(
+            "U001", f"the program has no function {name}", f"did you mean {' or '.join(close)}?" if close else ""
+        )
+    return symbol.address
 
 
 class _Run:
@@ -98,12 +146,12 @@ class _Run:
         self.cpu = Cpu(board, elf)
         self.semihost = Semihost(self.cpu, board.core.bits // 8, stdin)
         self.failure: BaseException | None = None
-        self.stack_entry = self._function(stack_from)
+        self.stack_entry = _function(elf, stack_from)
         self.stack_used = 0
         self.stack_pointer: int | None = None  # at the entry of stack_from while it runs
         self.counter = make_counter(
             Plan(
-                marks=[self._function(name) for name in marks],
+                marks=[_function(elf, name) for name in marks],
                 is_riscv=board.core.arch == "riscv",
                 limit=max_instructions,
                 code_bytes=elf.sizes().code,
@@ -145,16 +193,6 @@ class _Run:
             elf=self.elf,
             _counter=self.counter,
         )
-
-    def _function(self, name: str) -> int:
-        symbol = self.elf.symbol(name)
-        if symbol is None or not symbol.is_function:
-            known = [item.name for item in self.elf.symbols if item.is_function]
-            close = difflib.get_close_matches(name, known, n=3)
-            raise ChipfitError(
-                "U001", f"the program has no function {name}", f"did you mean {' or '.join(close)}?" if close else ""
-            )
-        return symbol.address
 
     def _guard(self, function: Callable[[int], Any]) -> Callable[[int], bool]:
         """Called from inside the emulator, which no exception may cross: keep it and stop there."""

@@ -4,7 +4,8 @@ The compiler is ``zig cc`` from the ziglang wheel (clang and lld with a support 
 user's own gcc. Zig's support library brings memcpy, memmove, memset, memcmp, strlen, soft floating point and, of
 math.h, exp exp2 fabs floor ceil fma fmax fmin fmod log log2 log10 round sin cos tan sqrt trunc (float and double).
 It lacks tanhf, powf, expm1f, log1pf and rintf (found by linking; ziglang 0.17): those are in runtime/port/cf_math.c.
-A user's gcc links its own C library instead.
+A user's gcc links its own C library instead. For an AVR zig's support library does not compile: support_avr.S in
+runtime/port stands for it, and the linker is called without the driver that would add that library.
 
 The support library is compiled by zig on the first use of a target (about 6 s, once, kept in zig's cache).
 """
@@ -28,11 +29,14 @@ from chipfit.errors import ChipfitError
 from chipfit.targets import Board, Core, Memory
 
 PORT = Path(__file__).parent.parent / "runtime" / "port"
+_INCLUDE = PORT.parent / "include"
 
-# Lengths of the regions in the linker script: more than any board has (see link.ld.in). 256 MiB.
+# Lengths of the memories in the linker script: more than any board has, so that a program that is too large still links
+# and its needs are known exactly. 256 MiB.
 _SPAN = 1 << 28
 
-_COMMON = ("-std=c11", "-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer", "-fno-math-errno")
+_C11 = "-std=c11"
+_COMMON = ("-ffunction-sections", "-fdata-sections", "-fomit-frame-pointer", "-fno-math-errno")
 _BARE = ("-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-fno-exceptions")
 # zig adds -ffreestanding for bare chips, and with it clang calls memcpy for a load of 4 bytes and sqrtf for a square
 # root; -fhosted takes that back. zig also sanitizes by default.
@@ -51,6 +55,11 @@ def zig_cc() -> list[str]:
         if program.is_file():
             return [str(program), "cc"]
     return [sys.executable, "-m", "ziglang", "cc"]
+
+
+def zig_linker() -> list[str]:
+    """The command of the linker alone."""
+    return [*zig_cc()[:-1], "ld.lld"]
 
 
 def build_elf(
@@ -75,22 +84,21 @@ def build_elf(
     if core.arch == "host":
         raise ChipfitError("U001", f"{board.name} runs no ELF programs", "build_host_library makes its library")
     compiler = [cc] if cc else [*zig_cc(), f"--target={core.zig_target}"]
-    flags = [*_core_flags(core, cc), *_COMMON, *_BARE, optimize, *extra_flags, *(f"-D{item}" for item in defines)]
+    is_avr = core.arch == "avr"
+    flags = [*_core_flags(core, cc), _language(core), *_COMMON, *_BARE, optimize, *extra_flags]
+    flags += [f"-D{item}" for item in defines]
     if cc is None:
         flags += [*_ZIG_BARE, "-isystem", str(PORT / "include")]
-    flags += [f"-I{folder}" for folder in (*include_dirs, PORT)]
-    inputs = [*sources, PORT / "semihost.c", PORT / f"start_{core.arch}.c"]
+    flags += [f"-I{folder}" for folder in (*include_dirs, PORT, *([_INCLUDE] if is_avr else []))]
+    inputs = [*sources, PORT / ("port_avr.c" if is_avr else "semihost.c"), PORT / f"start_{core.arch}.c"]
     if cc is None:
-        inputs.append(PORT / "cf_math.c")
+        inputs.append(PORT / ("support_avr.S" if is_avr else "cf_math.c"))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="chipfit-") as folder_name:
         folder = Path(folder_name)
         objects = _compile(compiler, flags, inputs, folder)
         linked = folder / "program.elf"
-        libraries = ["-nostartfiles", "-lc", "-lm", "-lgcc"] if cc else _zig_link_flags(core)
-        link = ["-Wl,--gc-sections", "-Wl,--entry=cf_reset", *libraries, "-O2", "-o", str(linked)]
-        command = [*compiler, *_core_flags(core, cc), *objects, *link]
-        _link(command, board, stack_bytes, folder)
+        _link(_link_command(compiler, core, cc, objects, linked), board, stack_bytes, folder)
         check_fit(Elf.load(linked), board)
         replace_file(linked, out)
     return Elf.load(out)
@@ -112,7 +120,7 @@ def build_host_library(
     finds bad addresses, for which that process must have the sanitizer's runtime preloaded.
     """
     compiler = [cc] if cc else zig_cc()
-    flags = [*_COMMON, optimize, *(["-fPIC"] if sys.platform != "win32" else [])]
+    flags = [_C11, *_COMMON, optimize, *(["-fPIC"] if sys.platform != "win32" else [])]
     flags += [f"-I{folder}" for folder in include_dirs]
     link: list[str] = ["-shared", *([] if sys.platform == "win32" else ["-lm"])]
     if not sanitize:
@@ -133,19 +141,29 @@ def build_host_library(
     return target
 
 
-def linker_script(board: Board, stack_bytes: int) -> str:
-    """The linker script of a board, with a stack of that size at the bottom of its RAM."""
+def linker_script(board: Board, stack_bytes: int, *, strict: bool = False) -> str:
+    """The linker script of a board, with a stack of that size at the bottom of its RAM.
+
+    ``strict``: the linker itself refuses what is too large. Else memories have more length than the board's, so that
+    :func:`check_fit` can say by how much.
+    """
+
+    def length(memory: Memory) -> str:
+        return hex(memory.size if strict else _SPAN)
+
     more = [memory for memory in board.memories if memory not in (board.flash, board.ram)]
-    template = Template((PORT / "link.ld.in").read_text(encoding="utf-8"))
+    name = "link_avr.ld.in" if board.core.arch == "avr" else "link.ld.in"
+    template = Template((PORT / name).read_text(encoding="utf-8"))
     return template.substitute(
         board=board.name,
         flash_origin=hex(board.flash.origin),
         ram_origin=hex(board.ram.origin),
-        span=hex(_SPAN),
+        flash_length=length(board.flash),
+        ram_length=length(board.ram),
         stack_bytes=stack_bytes,
         more_regions="\n".join(
             f"    {memory.name} ({'rx' if memory.kind == 'flash' else 'rw'}) : "
-            f"ORIGIN = {memory.origin:#x}, LENGTH = {_SPAN:#x}"
+            f"ORIGIN = {memory.origin:#x}, LENGTH = {length(memory)}"
             for memory in more
         ),
         more_headers="\n".join(f"    {memory.name} PT_LOAD;" for memory in more),
@@ -202,6 +220,20 @@ def _core_flags(core: Core, cc: str | None) -> tuple[str, ...]:
     return core.gcc_flags if cc else core.zig_flags
 
 
+def _language(core: Core) -> str:
+    """Constants in an AVR's flash are named by an extension of GNU C."""
+    return "-std=gnu11" if core.arch == "avr" else _C11
+
+
+def _link_command(compiler: list[str], core: Core, cc: str | None, objects: list[str], out: Path) -> list[str]:
+    """The command that links; what names the linker script comes last."""
+    if core.arch == "avr" and cc is None:
+        return [*zig_linker(), "--gc-sections", "--entry=cf_reset", *objects, "-o", str(out)]
+    libraries = ["-nostartfiles", "-lc", "-lm", "-lgcc"] if cc else _zig_link_flags(core)
+    link = ["-Wl,--gc-sections", "-Wl,--entry=cf_reset", *libraries, "-O2", "-o", str(out)]
+    return [*compiler, *_core_flags(core, cc), *objects, *link]
+
+
 def _zig_link_flags(core: Core) -> list[str]:
     """zig compiles its support library for the code model that reaches 2 GiB, whatever -mcmodel says.
 
@@ -224,7 +256,7 @@ def _compile(compiler: list[str], flags: list[str], sources: Sequence[Path], fol
 
 def _link(command: list[str], board: Board, stack_bytes: int, folder: Path) -> None:
     script = folder / "link.ld"
-    command = [*command, f"-Wl,-T,{script}"]
+    command = [*command, *(["-T", str(script)] if "ld.lld" in command else [f"-Wl,-T,{script}"])]
     script.write_text(linker_script(board, stack_bytes), encoding="utf-8")
     try:
         _run(command, "linking")

@@ -16,6 +16,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Graph, Node, OpBase, Quant, Shape, TensorType, Value, Variable
+from chipfit.ops._flash import flash_arguments
 from chipfit.ops._roles import NO_ROLES, Roles
 from chipfit.ops._traversal import Rows, Traversal
 
@@ -106,17 +107,23 @@ NARROW = 1.25
 """Bytes per weight up to which weights count as one byte each: what is around them (constants, fill) included."""
 
 
+_WIDE = frozenset({"float32", "float16", "int16"})
+"""Element types that cores which are ``narrow`` have no kernels for."""
+
+
 @dataclass(frozen=True)
 class Kernel:
     """One C implementation. The function and its header have the same name: ``runtime/kernels/<name>.h``.
 
     ``types`` are the element types it is for: ``(first input, output)``; None: any, it moves bytes. ``weights``: the
     element type at the port w; None: any that the operator takes with such an input.
-    ``needs`` are core features (``dsp``, ``fpu`` ...). ``when`` returns True, or the reason why it cannot be used.
+    ``needs`` are core features (``dsp``, ``fpu`` ...); ``without`` those that rule it out. ``when`` returns True, or
+    the reason why it cannot be used.
     ``call`` builds the arguments if they differ from the op's own. ``weight_bytes``: flash per weight, about.
     ``per_mac``: instructions per multiply-accumulate, about (measured on typical layers): what wider weights buy.
     ``shareable``: whether one body can serve layers of different shapes; not so where shapes are in its instructions.
-    ``compact``: it trades speed for little code, and is taken only where layers share bodies.
+    ``compact``: it trades speed for little code, and is taken only where layers share bodies; or for the nodes of
+    ``also_for``, whose constants are large beside their work, as long as weights are to stay narrow.
     ``form`` tells kernels of the same name apart: the same function, called with less scratch. ``traversal(node,
     backward)``: when it reads and writes what; None: any time (always so where there is no function). Where there is a
     traversal backward, the parameters have a field ``backward``, which ``call`` leaves at 0.
@@ -131,9 +138,11 @@ class Kernel:
     per_mac: float | None = None
     shareable: bool = True
     compact: bool = False
+    also_for: Callable[[Node], bool] | None = None
     form: str = ""
     traversal: Callable[[Node, bool], Traversal | None] | None = None
     weights: str | None = None
+    without: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
@@ -162,17 +171,35 @@ class Kernel:
         """
         if shared and not self.shareable:
             return "its body is made for one shape and cannot be shared"
-        if self.compact and not shared:
+        is_exempt = self.also_for is not None and weight_bytes <= NARROW and self.also_for(node)
+        if self.compact and not shared and not is_exempt:
             return "it trades speed for little code"
         if self.weight_bytes > weight_bytes:
             return f"its weights take {self.weight_bytes:g} bytes each"
         missing = self.needs - features
         if missing:
             return f"the core has no {', '.join(sorted(missing))}"
+        if unwanted := self.without & features:
+            return f"it is not for cores that are {', '.join(sorted(unwanted))}"
+        if "narrow" in features and (wide := {*(self.types or ()), self.weights} & _WIDE):
+            return f"this core has no kernels on {', '.join(sorted(str(name) for name in wide))}"
         verdict = self.when(node) if self.when else True
         if verdict is True:
-            return None
+            return self._reason_against_flash(node) if "harvard" in features else None
         return verdict or "not for this node"
+
+    def _reason_against_flash(self, node: Node) -> str | None:
+        """Why it cannot run where flash is a space of its own: what it reads there must be constant."""
+        places = flash_arguments(self.name)
+        made = (self.call or op_of(node).call)(node) if places else []
+        for call in made if isinstance(made, list) else [made]:
+            for arg in (call.args[i] for i in sorted(places)):
+                value = node.get(arg.name) if isinstance(arg, Port) else None
+                if not isinstance(arg, (Port, Const)) or (value is not None and not value.is_const):
+                    return (
+                        f"it reads {arg.name if isinstance(arg, Port) else 'a table'} from flash: it must be constant"
+                    )
+        return None
 
 
 def for_types(*names: str) -> tuple[str, str]:

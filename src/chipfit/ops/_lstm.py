@@ -16,15 +16,16 @@ from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import (
     INT32_MAX,
     Int,
+    logistic_of_scaled,
     multiply_by_quantized_multiplier,
     multiply_wide_by_quantized_multiplier,
     quantize_multiplier,
     requantize,
     saturate16,
+    tanh_of_scaled,
 )
 from chipfit.graph import Array, DType, Node, Value
 from chipfit.ops._layers_s16 import GREATEST_SHIFT
-from chipfit.ops._sigmoid import logistic_of_scaled, tanh_of_scaled
 from chipfit.ops._types import require_per_tensor
 
 GATES = "ifgo"

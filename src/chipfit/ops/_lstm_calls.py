@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from chipfit.fixedpoint import reduce_multiplier
+from chipfit.fixedpoint import LOGISTIC_TABLE, reduce_multiplier
 from chipfit.graph import Array, DType, Node
 from chipfit.ops._base import Arg, Call, Const, Port, Scratch
 from chipfit.ops._dense_dsp import K, pairs_fit, pairs_stream, sums_fit
@@ -19,7 +19,6 @@ from chipfit.ops._lstm import (
     starts_of_sums,
     weights_of,
 )
-from chipfit.ops._sigmoid import TABLE
 
 Fields = Mapping[str, int | float | tuple[int, ...]]
 
@@ -37,7 +36,7 @@ def portable_call(node: Node) -> Call:
     else:
         pairs = zip(("b", "rb"), starts_of_sums(node), strict=True)
         starts = [Const(name, _units_first(start.astype(np.int32)), "weights") for name, start in pairs]
-    args = [Port("x"), *weights, *starts, Const("table", TABLE), *_STATE]
+    args = [Port("x"), *weights, *starts, Const("table", LOGISTIC_TABLE), *_STATE]
     return Call(args, {**_shape(node), **_numbers(node)}, "cf_lstm_params")
 
 
@@ -50,7 +49,7 @@ def dsp_call(node: Node) -> Call:
     stream = Const("w", np.concatenate(parts, axis=1).astype(np.int32).reshape(-1), "weights")
     shape = _shape(node)
     scratch = Scratch(sum(-(-shape[n] // 8) * 16 for n in ("in", "units")))
-    args = [Port("x"), stream, Const("table", TABLE), scratch, *_STATE]
+    args = [Port("x"), stream, Const("table", LOGISTIC_TABLE), scratch, *_STATE]
     return Call(args, {**shape, **_numbers(node)}, "cf_lstm_params")
 
 

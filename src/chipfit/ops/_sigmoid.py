@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from chipfit.errors import ChipfitError
-from chipfit.fixedpoint import Int, multiply_by_quantized_multiplier, quantize_multiplier
+from chipfit.fixedpoint import LOGISTIC_TABLE, Int, multiply_by_quantized_multiplier, quantize_multiplier
 from chipfit.graph import Array, DType, Node, Quant
 from chipfit.ops._base import Call, Const, Kernel, Op, Port, for_types, int16_type, make_node
 from chipfit.ops._steps import elements_in_order
@@ -48,30 +48,11 @@ def to_q4(x: Array, quant: Quant) -> tuple[Int, Int, int]:
 
 # ---------------------------------------------------------------------------------------------- int16
 
-_STEPS = 24
-"""Of the table, per unit of the logistic function's input."""
-
 _UNIT = 4096 * 3
 """Of the scaled input: 2**9 of them are a step of the table for the logistic function, 2**8 for tanh."""
 
 _GREATEST_MULTIPLIER = (1 << 16) - 1
 """Its product with an int16 fits into int32."""
-
-
-def _table() -> Array:
-    """logistic(i / 24) as Q0.16; the last number is the greatest that there is.
-
-    Half of what a straight line misses in the middle of a step is added to its start.
-    """
-    x = np.arange(256) / _STEPS
-    value, middle, following = (1 / (1 + np.exp(-v)) for v in (x, x + 0.5 / _STEPS, x + 1 / _STEPS))
-    bent = value + (middle - (value + following) / 2) / 2
-    table = np.floor(bent * (1 << 16) + 0.5).astype(np.uint16)
-    table[-1] = (1 << 16) - 1
-    return table
-
-
-TABLE = _table()
 
 
 def input_multiplier(scale: float, powers: tuple[int, ...]) -> tuple[int, int]:
@@ -109,36 +90,13 @@ def scaled_input(node: Node, x: Array, powers: tuple[int, ...]) -> Int:
     return (x.astype(np.int64) * m + ((1 << shift) >> 1)) >> shift
 
 
-def interpolate(magnitude: Int, bits: int, infinity: int) -> Int:
-    """logistic of a scaled magnitude as a number of ``16 + bits`` bits, ``2**bits`` to a step of the table.
-
-    ``infinity``: what the last step and all beyond give.
-    """
-    step, rest = magnitude >> bits, magnitude & ((1 << bits) - 1)
-    table = TABLE.astype(np.int64)
-    first, second = table[np.minimum(step, 254)], table[np.minimum(step, 254) + 1]
-    return np.where(step < 255, (first << bits) + rest * (second - first), infinity)
-
-
-def logistic_of_scaled(scaled: Int) -> Int:
-    """The logistic function of a scaled input, in units of 1/32768."""
-    result = interpolate(np.abs(scaled), 9, 32767 << 10)
-    return np.where(scaled >= 0, result + 512, (1 << 25) - result + 511) >> 10
-
-
-def tanh_of_scaled(scaled: Int) -> Int:
-    """tanh of a scaled input, in units of 1/32768."""
-    distance = interpolate(np.abs(scaled), 8, 65535 << 8) - (1 << 23)  # from 1/2
-    return np.where(scaled >= 0, distance + 128, 127 - distance) >> 8
-
-
 def int16_kernel(name: str, powers: tuple[int, ...]) -> Kernel:
     """``cf_<name>_s16``, which interpolates in the table."""
 
     def call(node: Node) -> Call:
         m, shift = input_multiplier(node["x"].q.s, powers)
         params = {"n": node["y"].type.size, "m": m, "shift": shift}
-        return Call([Port("x"), Const("table", TABLE), Port("y")], params, "cf_sigmoid_s16_params")
+        return Call([Port("x"), Const("table", LOGISTIC_TABLE), Port("y")], params, "cf_sigmoid_s16_params")
 
     return Kernel(f"cf_{name}_s16", for_types("int16"), call=call, traversal=elements_in_order)
 

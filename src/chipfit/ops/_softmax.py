@@ -22,8 +22,15 @@ from chipfit.ops._checks import require_scales
 
 _INTEGER_BITS = 5
 MAX_DEPTH = 4095  # the sum of exponentials has 12 integer bits
+_STEP = 2.0 ** (_INTEGER_BITS - 31)
+"""Of differences in fixed point: an input's scale times beta is greater."""
 
 ROW_SHAPES: tuple[Shape, ...] = ((1, 1), (1, 2), (3, 7), (1, 12), (2, 3, 5), (1, 1, 1, 11), (13,), (2, 257))
+
+
+def least_scale(beta: float) -> float:
+    """A scale of int8 inputs that every kernel takes; below it steps are so small that all outputs are alike."""
+    return 2 * _STEP / beta
 
 
 def difference_scaling(scale: float, beta: float) -> tuple[int, int, int]:
@@ -84,7 +91,7 @@ def check_rows(node: Node, beta: float, allowed: dict[DType, Quant]) -> None:
             "TensorFlow Lite fixes them: "
             + ", ".join(f"{t.value}: scale {q.s:g}, zero point {q.zp}" for t, q in allowed.items()),
         )
-    if x.shape[-1] > MAX_DEPTH or beta * x.q.s * (1 << (31 - _INTEGER_BITS)) <= 1.0:
+    if x.shape[-1] > MAX_DEPTH or beta * x.q.s <= _STEP:
         raise ChipfitError(
             "O002",
             f"{node.op.name} '{node.name}': '{x.name}' ({x.type}, scale {x.q.s:g}, beta {beta:g}) leaves the "

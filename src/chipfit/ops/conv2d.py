@@ -12,6 +12,7 @@ from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import requantize
 from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._activation import Activation, activation_float, activation_range
+from chipfit.ops._avr import conv_kernel
 from chipfit.ops._base import (
     Call,
     Const,
@@ -190,6 +191,7 @@ class Conv2D(Op):
             call=lambda node: conv_scalar_call(node, high_multiply=False),
             traversal=strips_in_order,
         ),
+        conv_kernel(),
         Kernel("cf_conv2d_s8", for_types("int8"), per_mac=5.0, traversal=pixels_in_order),
         *CONV_KERNELS_S16,
         *float_kernels("conv2d", pixels_in_order),

@@ -39,7 +39,7 @@ class Cumsum(Op):
     reverse: bool = False
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
-        Kernel("cf_cumsum_s8", for_types("int8")),
+        Kernel("cf_cumsum_s8", for_types("int8"), without=frozenset({"narrow"})),  # 64-bit sums
         Kernel("cf_cumsum_f32", for_types("float32")),
     )
 

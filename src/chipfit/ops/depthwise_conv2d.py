@@ -12,6 +12,7 @@ from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import requantize
 from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._activation import Activation, activation_float, activation_range
+from chipfit.ops._avr import depthwise_kernel
 from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._checks import require_weight_scales
 from chipfit.ops._depthwise_dsp_3x3 import KERNELS_3X3
@@ -25,7 +26,12 @@ from chipfit.ops._layers_s16 import arguments_s16, check_s16, is_s16, requantize
 from chipfit.ops._layers_s16_dsp import DEPTHWISE_KERNELS_S16
 from chipfit.ops._roles import Roles, weighted
 from chipfit.ops._samples_s16 import s16_sample
-from chipfit.ops._small import depthwise_small_call, depthwise_small_reason, depthwise_small_traversal
+from chipfit.ops._small import (
+    depthwise_small_call,
+    depthwise_small_reason,
+    depthwise_small_traversal,
+    has_few_pixels,
+)
 from chipfit.ops._steps import channels_in_order
 from chipfit.ops._traversal import Rows, slice_window_rows, window_rows
 from chipfit.ops._weights_only import float_call, float_kernels, real_weights, small_weight_samples
@@ -61,6 +67,7 @@ class DepthwiseConv2D(Op):
             depthwise_small_reason,
             depthwise_small_call,
             compact=True,
+            also_for=has_few_pixels,
             traversal=depthwise_small_traversal,
         ),
         *KERNELS_3X3,
@@ -92,6 +99,7 @@ class DepthwiseConv2D(Op):
             shareable=False,
             traversal=lambda node, backward: depthwise_scalar_traversal(node, 4, backward),
         ),
+        depthwise_kernel(),
         Kernel("cf_depthwise_conv2d_s8", for_types("int8"), per_mac=8.0, traversal=channels_in_order),
         *DEPTHWISE_KERNELS_S16,
         *float_kernels("depthwise_conv2d", channels_in_order),

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from chipfit.errors import ChipfitError
-from chipfit.ethosu import READ_ONLY, SCRATCH, SCRATCH_FAST, Rounding, Simulator, parse_payload
+from chipfit.ethosu import READ_ONLY, SCRATCH, SCRATCH_FAST, Rounding, Simulator, Watch, parse_payload
 from chipfit.graph import Array, DType, Node, Shape
 from chipfit.ops._base import NARROW, Choice, Op
 
@@ -54,17 +54,8 @@ class EthosU(Op):
 
     def eval_int(self, node: Node, *x: Array) -> Array | tuple[Array, ...]:
         stream, constants, *xs = x
-        simulator = _simulator(stream.tobytes(), constants.tobytes(), self.scratch, self.fast, self.dense)
-        memory = simulator.memory
-        memory.clear()
-        for offset, array in zip(self.input_offsets, xs, strict=True):
-            memory.bytes_at(SCRATCH, offset, array.nbytes, "an input")[...] = np.frombuffer(array.tobytes(), np.uint8)
-        simulator.run()
-        found = [
-            memory.bytes_at(SCRATCH, offset, v.type.nbytes, "an output").view(v.dtype.numpy).reshape(v.shape).copy()
-            for offset, v in zip(self.output_offsets, node.outputs, strict=True)
-        ]
-        return tuple(found)
+        simulator = _kept_simulator(self, stream.tobytes(), constants.tobytes())
+        return tuple(y[0] for y in execute(node, simulator, [x[None] for x in xs]))
 
     def choose(
         self, node: Node, features: frozenset[str], weight_bytes: float = NARROW, shared: bool = False
@@ -77,12 +68,44 @@ class EthosU(Op):
 
 
 @lru_cache(maxsize=8)
-def _simulator(stream: bytes, constants: bytes, scratch: int, fast: int, dense: str) -> Simulator:
+def _kept_simulator(op: EthosU, stream: bytes, constants: bytes) -> Simulator:
     """Kept between runs, for what it has unpacked of the weights."""
-    working = np.zeros(scratch, np.uint8)
+    return _simulator(op, stream, constants, 1)
+
+
+def simulator_of(node: Node, runs: int) -> Simulator:
+    """A simulator for the stream of an ``ethos_u`` node, for so many runs at once."""
+    assert isinstance(node.op, EthosU)
+    stream, constants, *_ = node.operands
+    return _simulator(node.op, stream.array.tobytes(), constants.array.tobytes(), runs)
+
+
+def _simulator(op: EthosU, stream: bytes, constants: bytes, runs: int) -> Simulator:
+    working = np.zeros((runs, op.scratch), np.uint8)
     regions = {
         READ_ONLY: np.frombuffer(constants, np.uint8),
         SCRATCH: working,
-        SCRATCH_FAST: np.zeros(fast, np.uint8) if fast else working,
+        SCRATCH_FAST: np.zeros((runs, op.fast), np.uint8) if op.fast else working,
     }
-    return Simulator(parse_payload(stream), regions, dense=Rounding.NATURAL if dense == "single" else None)
+    return Simulator(parse_payload(stream), regions, dense=Rounding.NATURAL if op.dense == "single" else None)
+
+
+def execute(node: Node, simulator: Simulator, xs: Sequence[Array], watch: Watch | None = None) -> list[Array]:
+    """Execute the stream of a node: its outputs, (runs, *shape) each.
+
+    ``xs``: (runs, *shape) for each input, as many runs as the simulator is for. ``watch``: told of each operation.
+    """
+    op, memory = node.op, simulator.memory
+    assert isinstance(op, EthosU)
+    memory.clear()
+    for offset, array in zip(op.input_offsets, xs, strict=True):
+        raw = np.ascontiguousarray(array).reshape(memory.runs, -1).view(np.uint8)
+        memory.bytes_at(SCRATCH, offset, raw.shape[1], "an input")[...] = raw
+    simulator.run(watch)
+    return [
+        memory.bytes_at(SCRATCH, offset, v.type.nbytes, "an output")
+        .copy()
+        .view(v.dtype.numpy)
+        .reshape(memory.runs, *v.shape)
+        for offset, v in zip(op.output_offsets, node.outputs, strict=True)
+    ]

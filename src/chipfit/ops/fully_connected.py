@@ -13,6 +13,7 @@ from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import INT32_MAX, requantize
 from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._activation import Activation, activation_float
+from chipfit.ops._avr import dense_kernel
 from chipfit.ops._base import Arg, Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
 from chipfit.ops._checks import require_weight_scales
 from chipfit.ops._dense import dense_multipliers, dense_range
@@ -122,6 +123,7 @@ class FullyConnected(Op):
             dense_thumb1_call,
             traversal=_copied_rows,
         ),
+        dense_kernel(_rows),
         Kernel("cf_fully_connected_s8", for_types("int8"), traversal=_rows),
         *DENSE_KERNELS_S16,
         *float_kernels("fully_connected", _rows),

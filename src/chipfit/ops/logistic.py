@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from chipfit.fixedpoint import logistic, rounding_divide_by_pot
+from chipfit.fixedpoint import logistic, logistic_of_scaled, rounding_divide_by_pot
 from chipfit.graph import Array, DType, Node, Quant
 from chipfit.ops._base import Kernel, for_types, register
 from chipfit.ops._lookup import lookup_kernel
@@ -19,7 +19,6 @@ from chipfit.ops._sigmoid import (
     int16_kernel,
     int16_samples,
     logistic_float,
-    logistic_of_scaled,
     scaled_input,
     to_q4,
 )

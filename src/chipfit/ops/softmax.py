@@ -77,7 +77,14 @@ class Softmax(Op):
     beta: float = 1.0
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
-        Kernel("cf_softmax_s8_small", for_types("int8"), when=_small_reason, call=_small_call, compact=True),
+        Kernel(
+            "cf_softmax_s8_small",
+            for_types("int8"),
+            when=_small_reason,
+            call=_small_call,
+            compact=True,
+            without=frozenset({"harvard"}),  # its table is in RAM, that of cf_softmax_s8 in flash
+        ),
         Kernel("cf_softmax_s8", for_types("int8")),
         Kernel("cf_softmax_s8_s16", for_types("int8", "int16")),
         Kernel("cf_softmax_s16", for_types("int16"), call=softmax16_call),

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from chipfit.fixedpoint import rounding_divide_by_pot, tanh
+from chipfit.fixedpoint import rounding_divide_by_pot, tanh, tanh_of_scaled
 from chipfit.graph import Array, DType, Node, Quant
 from chipfit.ops._base import Kernel, for_types, register
 from chipfit.ops._lookup import lookup_kernel
@@ -19,7 +19,6 @@ from chipfit.ops._sigmoid import (
     int16_kernel,
     int16_samples,
     scaled_input,
-    tanh_of_scaled,
     to_q4,
 )
 from chipfit.ops._steps import elements_in_order

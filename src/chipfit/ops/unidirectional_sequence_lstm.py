@@ -44,7 +44,11 @@ class UnidirectionalSequenceLstm(Op):
 
     kernels: ClassVar[tuple[Kernel, ...]] = (
         Kernel("cf_unidirectional_sequence_lstm_s8_dsp", for_types("int8"), frozenset({"dsp"}), dsp_reason, dsp_call),
-        Kernel("cf_unidirectional_sequence_lstm_s8", for_types("int8")),
+        Kernel(
+            "cf_unidirectional_sequence_lstm_s8",
+            for_types("int8"),
+            without=frozenset({"narrow"}),  # its gates are int16
+        ),
         Kernel("cf_unidirectional_sequence_lstm_s16", for_types("int16")),
         Kernel("cf_unidirectional_sequence_lstm_f32", for_types("float32")),
     )

@@ -64,8 +64,9 @@ class Ram:
     """Bytes of RAM. ``arena`` includes ``scratch``; ``lower_bound``: no placement of these steps needs less than it.
 
     ``unshared``: the largest sum of tensors alive at one layer, which is what the arena would be if none shared memory
-    with another one (0 in reports of older versions). ``statics``: other variables of the program; ``stack``: what is
-    reserved; ``total``: all of it. ``peak``: the step that needs most; ``why``: also what is alive then.
+    with another one (0 in reports of older versions). ``constants``: those that kernels read from RAM, on chips whose
+    flash ordinary loads do not read. ``statics``: other variables of the program; ``stack``: what is reserved;
+    ``total``: all of it. ``peak``: the step that needs most; ``why``: also what is alive then.
     """
 
     arena: int
@@ -79,6 +80,7 @@ class Ram:
     peak: str = ""
     why: str = ""
     unshared: int = 0
+    constants: int = 0
 
 
 @dataclass(frozen=True)

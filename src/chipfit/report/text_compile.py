@@ -42,7 +42,8 @@ def compile_text(report: CompileReport, width: int, *, kernels: bool = False) ->
 def memory_text(flash: Flash, ram: Ram) -> RenderableType:
     """Flash and RAM in two lines, and how good the plan of the arena is."""
     parts_flash = [("code", flash.code), ("weights", flash.weights), ("tables", flash.tables)]
-    parts_ram = [("arena", ram.arena), ("state", ram.state or None), ("stack", ram.stack), ("other", ram.statics)]
+    kept = [("state", ram.state or None), ("constants", ram.constants or None)]
+    parts_ram = [("arena", ram.arena), *kept, ("stack", ram.stack), ("other", ram.statics)]
     totals, limits = (flash.total, ram.total), (flash.available, ram.available)
     widths = max(len(memory(n)) for n in totals), max(len(memory(n)) for n in limits)
     return facts(

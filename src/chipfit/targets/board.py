@@ -75,9 +75,7 @@ class Core:
     zig_flags: tuple[str, ...]
     gcc: str | None  # the usual name of a gcc for this core
     gcc_flags: tuple[str, ...]
-    emulator: (
-        str | None
-    )  # Unicorn's name of the CPU model, without its UC_CPU_<ARCH>_ prefix; avr: simavr's of the chip
+    emulator: str | None  # Unicorn's CPU model, without its UC_CPU_<ARCH>_ prefix; of an AVR simavr's name of the chip
     cycles: Cycles | None = None  # None: unknown
 
 
@@ -96,6 +94,7 @@ class Npu:
     accelerator: str  # ethos-u55-128 …
     system: str
     memory_mode: str
+    memories: Mapping[str, str] = field(default_factory=dict[str, str])  # by Vela's name the one of the board
 
 
 @dataclass(frozen=True)
@@ -119,8 +118,8 @@ class Board:
 
     @property
     def stack_bytes(self) -> int:
-        """Stack that is reserved unless asked otherwise: 4 KiB, of a small RAM an eighth."""
-        return min(4096, self.ram.size // 8)
+        """Stack that is reserved unless asked otherwise: 4 KiB; of a RAM below 16 KiB an eighth."""
+        return 4096 if self.ram.size >= 1 << 14 else self.ram.size // 8
 
     @property
     def flash(self) -> Memory:

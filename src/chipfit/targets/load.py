@@ -72,6 +72,12 @@ def _suggest(name: str, known: tuple[str, ...], command: str) -> str:
     return f"`chipfit {command}` shows all of them" if command else f"known: {', '.join(known)}"
 
 
+def parse_size(text: str) -> int | None:
+    """Bytes of a text with the unit K (1024) or M (1024 * 1024), or without any; None for what is no size."""
+    match = _SIZE.fullmatch(text.strip())
+    return None if match is None else int(match[1]) * _UNITS[match[2]]
+
+
 class _Table:
     """A TOML table whose keys are taken out one by one; what is left at the end is unknown."""
 
@@ -123,10 +129,10 @@ class _Table:
         value = self.values.get(key)
         if not isinstance(value, str):
             return self.integer(key)
-        match = _SIZE.fullmatch(self.text(key).strip())
-        if match is None:
+        nbytes = parse_size(self.text(key))
+        if nbytes is None:
             self.fail(key, f'must be a size such as 262144, "256K" or "1M", not {value!r}')
-        return int(match[1]) * _UNITS[match[2]]
+        return nbytes
 
     def table(self, key: str) -> _Table:
         return _Table(self.file, f"{self.where}.{key}" if self.where else key, self.take(key))
@@ -195,16 +201,17 @@ def _read_board(file: Path) -> Board:
     clock_hz = top.integer("clock_hz")
     if clock_hz == 0 and core.arch != "host":
         top.fail("clock_hz", "must be above 0")
+    memories = _memories(top)
     board = Board(
         name=top.text("name"),
         title=top.text("title"),
         core=core,
         clock_hz=clock_hz,
-        memories=_memories(top),
+        memories=memories,
         power=_power(top),
         frameworks=_names_for(top, "frameworks"),
         probes=_names_for(top, "probes"),
-        npu=_npu(top),
+        npu=_npu(top, {memory.name for memory in memories}),
     )
     top.finish()
     return board
@@ -262,13 +269,18 @@ def _power(top: _Table) -> Power | None:
     return power
 
 
-def _npu(top: _Table) -> Npu | None:
+def _npu(top: _Table, known: set[str]) -> Npu | None:
     if "npu" not in top.values:
         return None
     table = top.table("npu")
-    npu = Npu(table.text("accelerator"), table.text("system"), table.text("memory_mode"))
+    accelerator, system, memory_mode = (table.text(key) for key in ("accelerator", "system", "memory_mode"))
+    places = table.table("memories")
+    memories = {key: places.text(key) for key in list(places.values)}
+    for key, name in memories.items():
+        if name not in known:
+            places.fail(key, f"is {name!r}, which is not a memory of the board")
     table.finish()
-    return npu
+    return Npu(accelerator, system, memory_mode, memories)
 
 
 def _names_for(top: _Table, key: str) -> dict[str, dict[str, str]]:

@@ -26,7 +26,7 @@ static inline int cf_leading_zeros(int32_t x)
 static inline int32_t cf_exp_on_negative_values(int32_t x)
 {
     /* exp(-2^k) for k = -2 .. 4 */
-    static const int32_t factors[7] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
+    static const int32_t CF_FLASH factors[7] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
     const int32_t quarter = INT32_C(1) << 24;
     const int32_t last = (x & (quarter - 1)) - quarter;
     const int32_t a = last * 32 + (INT32_C(1) << 28); /* Q0.31, around -1/8 */

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "cf_flash.h"
+
 #if defined(CF_SHARED)
 #define CF_KERNEL static __attribute__((noinline, unused))
 #elif defined(__GNUC__)
@@ -18,7 +20,21 @@
 #define CF_KERNEL static inline
 #endif
 
+/* CF_SHARED_BODY: one body for all layers of a program; CF_INLINE: a part of each, whose arguments are constants */
+#if defined(__clang__)
+#define CF_SHARED_BODY static __attribute__((noinline, unused))
+#define CF_INLINE static inline __attribute__((always_inline, unused))
+#elif defined(__GNUC__)
+#define CF_SHARED_BODY static __attribute__((noinline, noclone, unused))
+#define CF_INLINE static inline __attribute__((always_inline, unused))
+#else
+#define CF_SHARED_BODY static
+#define CF_INLINE static inline
+#endif
+
 /* floor division by 2^n of a negative number relies on arithmetic right shift, as every compiler for these cores does */
+
+#if !defined(CF_OWN_ROUNDING)
 
 /* round(a * b / 2^31); the product of -2^31 and -2^31 does not occur: multipliers are positive */
 static inline int32_t cf_srdhm(int32_t a, int32_t b)
@@ -35,11 +51,13 @@ static inline int32_t cf_rdbpot(int32_t x, int n)
     return (x >> n) + (remainder > threshold);
 }
 
+#endif
+
 /* x * m * 2^(shift - 31), rounded twice, as the TFLite Micro reference kernels do */
-static inline int32_t cf_multiply(int32_t x, int32_t m, int shift)
+static inline int32_t cf_multiply(int32_t x, int32_t m, int32_t shift)
 {
-    const int left = shift > 0 ? shift : 0;
-    const int right = shift > 0 ? 0 : -shift;
+    const int left = shift > 0 ? (int)shift : 0;
+    const int right = shift > 0 ? 0 : (int)-shift;
     return cf_rdbpot(cf_srdhm((int32_t)((uint32_t)x << left), m), right);
 }
 

@@ -20,7 +20,7 @@ static inline uint8_t *cf_rows_at(uint8_t *window, cf_rows rows, int32_t row, in
 
 static inline void cf_rows_fill(uint8_t *window, cf_rows *rows, int32_t zero, int32_t bytes)
 {
-    memset(cf_rows_at(window, *rows, rows->next, bytes), zero, (size_t)bytes);
+    memset(cf_rows_at(window, *rows, rows->next, bytes), (int)zero, (size_t)bytes);
     rows->next++;
 }
 

@@ -16,22 +16,10 @@
 /* A loop around asm blocks, which clang would unroll to many times its size. Stands before the loop. */
 #if defined(__clang__)
 #define CF_ROLLED _Pragma("clang loop unroll(disable)")
-#elif defined(__GNUC__)
+#elif defined(__GNUC__) && __GNUC__ >= 8
 #define CF_ROLLED _Pragma("GCC unroll 1")
 #else
 #define CF_ROLLED
-#endif
-
-/* CF_SHARED_BODY: one body for all layers of a program; CF_INLINE: a part of each, whose arguments are constants */
-#if defined(__clang__)
-#define CF_SHARED_BODY static __attribute__((noinline, unused))
-#define CF_INLINE static inline __attribute__((always_inline, unused))
-#elif defined(__GNUC__)
-#define CF_SHARED_BODY static __attribute__((noinline, noclone, unused))
-#define CF_INLINE static inline __attribute__((always_inline, unused))
-#else
-#define CF_SHARED_BODY static
-#define CF_INLINE static inline
 #endif
 
 /* ---- memory: word loads and stores at any address */

@@ -17,7 +17,8 @@ static inline int32_t cf_row_max(const int8_t *x, int32_t depth)
 }
 
 /* Q12.19 */
-static inline int32_t cf_sum_of_exps(const int8_t *x, int32_t depth, int32_t max, const int32_t *exps, int32_t entries)
+static inline int32_t cf_sum_of_exps(const int8_t *x, int32_t depth, int32_t max, const int32_t CF_FLASH *exps,
+                                     int32_t entries)
 {
     int32_t sum = 0;
     for (int32_t c = 0; c < depth; c++) {

@@ -25,8 +25,8 @@ CF_KERNEL void cf_add_s8_rescale(const int8_t *a, /* outer loops x n, or broadca
         const int8_t *pa = a + r.a;
         const int8_t *pb = b + r.b;
         for (int32_t i = 0; i < p->n; i++) {
-            const int32_t va = cf_multiply((*pa - p->a_zero) * (1 << CF_ADD_LEFT_SHIFT), p->a_m, p->a_shift);
-            const int32_t vb = cf_multiply((*pb - p->b_zero) * (1 << CF_ADD_LEFT_SHIFT), p->b_m, p->b_shift);
+            const int32_t va = cf_multiply((*pa - p->a_zero) * (INT32_C(1) << CF_ADD_LEFT_SHIFT), p->a_m, p->a_shift);
+            const int32_t vb = cf_multiply((*pb - p->b_zero) * (INT32_C(1) << CF_ADD_LEFT_SHIFT), p->b_m, p->b_shift);
             const int32_t v = cf_multiply(va + p->b_sign * vb, p->y_m, p->y_shift) + p->y_zero;
             *y++ = (int8_t)cf_clamp(v, p->act_min, p->act_max);
             pa += p->a_step;

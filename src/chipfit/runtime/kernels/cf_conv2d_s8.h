@@ -13,12 +13,12 @@ typedef struct {
     int32_t in_zero, out_zero, act_min, act_max;
 } cf_conv2d_s8_params;
 
-CF_KERNEL void cf_conv2d_s8(const int8_t *x,      /* (n, in_h, in_w, in_c) */
-                            const int8_t *w,      /* (out_c, kernel_h, kernel_w, group_c) */
-                            const int32_t *b,     /* (out_c), or NULL */
-                            const int32_t *m,     /* (out_c) */
-                            const int8_t *shift,  /* (out_c) */
-                            int8_t *y,            /* (n, out_h, out_w, out_c) */
+CF_KERNEL void cf_conv2d_s8(const int8_t *x,              /* (n, in_h, in_w, in_c) */
+                            const int8_t CF_FLASH *w,     /* (out_c, kernel_h, kernel_w, group_c) */
+                            const int32_t CF_FLASH *b,    /* (out_c), or NULL */
+                            const int32_t CF_FLASH *m,    /* (out_c) */
+                            const int8_t CF_FLASH *shift, /* (out_c) */
+                            int8_t *y,                    /* (n, out_h, out_w, out_c) */
                             const cf_conv2d_s8_params *p)
 {
     const int32_t group_out = p->out_c / (p->in_c / p->group_c);
@@ -36,7 +36,7 @@ CF_KERNEL void cf_conv2d_s8(const int8_t *x,      /* (n, in_h, in_w, in_c) */
                         const int32_t row = (n * p->in_h + y0 + i * p->dilation_h) * p->in_w;
                         for (int32_t j = kx.begin; j < kx.end; j++) {
                             const int8_t *xp = x + (row + x0 + j * p->dilation_w) * p->in_c + first;
-                            const int8_t *wp = w + ((oc * p->kernel_h + i) * p->kernel_w + j) * p->group_c;
+                            const int8_t CF_FLASH *wp = w + ((oc * p->kernel_h + i) * p->kernel_w + j) * p->group_c;
                             for (int32_t c = 0; c < p->group_c; c++) {
                                 acc += (xp[c] - p->in_zero) * wp[c];
                             }

@@ -19,12 +19,12 @@ static inline int8_t cf_depthwise_output(int32_t acc, int32_t m, int shift, cons
     return (int8_t)cf_clamp(cf_multiply(acc, m, shift) + p->out_zero, p->act_min, p->act_max);
 }
 
-CF_KERNEL void cf_depthwise_conv2d_s8(const int8_t *x,     /* (n, in_h, in_w, in_c) */
-                                      const int8_t *w,     /* (kernel_h, kernel_w, in_c * multiplier) */
-                                      const int32_t *b,    /* (in_c * multiplier), or NULL */
-                                      const int32_t *m,    /* (in_c * multiplier) */
-                                      const int8_t *shift, /* (in_c * multiplier) */
-                                      int8_t *y,           /* (n, out_h, out_w, in_c * multiplier) */
+CF_KERNEL void cf_depthwise_conv2d_s8(const int8_t *x,              /* (n, in_h, in_w, in_c) */
+                                      const int8_t CF_FLASH *w,     /* (kernel_h, kernel_w, in_c * multiplier) */
+                                      const int32_t CF_FLASH *b,    /* (in_c * multiplier), or NULL */
+                                      const int32_t CF_FLASH *m,    /* (in_c * multiplier) */
+                                      const int8_t CF_FLASH *shift, /* (in_c * multiplier) */
+                                      int8_t *y,                    /* (n, out_h, out_w, in_c * multiplier) */
                                       const cf_depthwise_conv2d_s8_params *p)
 {
     const int32_t out_c = p->in_c * p->multiplier;
@@ -44,7 +44,7 @@ CF_KERNEL void cf_depthwise_conv2d_s8(const int8_t *x,     /* (n, in_h, in_w, in
                     int32_t acc0 = 0, acc1 = 0, acc2 = 0, acc3 = 0;
                     for (int32_t i = ky.begin; i < ky.end; i++) {
                         const int8_t *xp = x + (first + i * p->dilation_h * p->in_w * p->in_c + oc);
-                        const int8_t *wp = w + (i * p->kernel_w + kx.begin) * out_c + oc;
+                        const int8_t CF_FLASH *wp = w + (i * p->kernel_w + kx.begin) * out_c + oc;
                         for (int32_t j = 0; j < taps; j++, xp += step, wp += out_c) {
                             acc0 += (xp[0] - p->in_zero) * wp[0];
                             acc1 += (xp[1] - p->in_zero) * wp[1];
@@ -61,7 +61,7 @@ CF_KERNEL void cf_depthwise_conv2d_s8(const int8_t *x,     /* (n, in_h, in_w, in
                     int32_t acc = b ? b[oc] : 0;
                     for (int32_t i = ky.begin; i < ky.end; i++) {
                         const int8_t *xp = x + (first + i * p->dilation_h * p->in_w * p->in_c + oc / p->multiplier);
-                        const int8_t *wp = w + (i * p->kernel_w + kx.begin) * out_c + oc;
+                        const int8_t CF_FLASH *wp = w + (i * p->kernel_w + kx.begin) * out_c + oc;
                         for (int32_t j = 0; j < taps; j++, xp += step, wp += out_c) {
                             acc += (*xp - p->in_zero) * *wp;
                         }

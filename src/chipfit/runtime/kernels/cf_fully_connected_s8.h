@@ -11,17 +11,17 @@ typedef struct {
     int32_t out_zero, act_min, act_max;
 } cf_fully_connected_s8_params;
 
-CF_KERNEL void cf_fully_connected_s8(const int8_t *x,     /* (rows, in) */
-                                     const int8_t *w,     /* (out, in) */
-                                     const int32_t *b,    /* (out), or NULL */
-                                     const int32_t *m,    /* (out) or (1) */
-                                     const int8_t *shift, /* (out) or (1) */
-                                     int8_t *y,           /* (rows, out) */
+CF_KERNEL void cf_fully_connected_s8(const int8_t *x,              /* (rows, in) */
+                                     const int8_t CF_FLASH *w,     /* (out, in) */
+                                     const int32_t CF_FLASH *b,    /* (out), or NULL */
+                                     const int32_t CF_FLASH *m,    /* (out) or (1) */
+                                     const int8_t CF_FLASH *shift, /* (out) or (1) */
+                                     int8_t *y,                    /* (rows, out) */
                                      const cf_fully_connected_s8_params *p)
 {
     for (int32_t r = 0; r < p->rows; r++, x += p->in) {
         for (int32_t o = 0; o < p->out; o++) {
-            const int8_t *wp = w + o * p->in;
+            const int8_t CF_FLASH *wp = w + o * p->in;
             const int32_t s = p->per_output ? o : 0;
             int32_t acc = b ? b[o] : 0;
             for (int32_t i = 0; i < p->in; i++) {

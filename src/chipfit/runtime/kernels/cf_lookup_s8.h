@@ -8,13 +8,13 @@ typedef struct {
     int32_t n;
 } cf_lookup_s8_params;
 
-CF_KERNEL void cf_lookup_s8(const void *x,     /* (n) int8 or uint8 */
-                            const void *table, /* (256) */
-                            void *y,           /* (n) int8 or uint8; may be x */
+CF_KERNEL void cf_lookup_s8(const void *x,              /* (n) int8 or uint8 */
+                            const void CF_FLASH *table, /* (256) */
+                            void *y,                    /* (n) int8 or uint8; may be x */
                             const cf_lookup_s8_params *p)
 {
     const uint8_t *from = (const uint8_t *)x;
-    const uint8_t *t = (const uint8_t *)table;
+    const uint8_t CF_FLASH *t = (const uint8_t CF_FLASH *)table;
     uint8_t *to = (uint8_t *)y;
     for (int32_t i = 0; i < p->n; i++) {
         to[i] = t[from[i]];

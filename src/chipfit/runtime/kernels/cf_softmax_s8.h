@@ -4,9 +4,9 @@
 
 #include "cf_softmax.h"
 
-CF_KERNEL void cf_softmax_s8(const int8_t *x,     /* (rows, depth) */
-                             const int32_t *exps, /* (entries) */
-                             int8_t *y,     /* (rows, depth) */
+CF_KERNEL void cf_softmax_s8(const int8_t *x,              /* (rows, depth) */
+                             const int32_t CF_FLASH *exps, /* (entries) */
+                             int8_t *y,                    /* (rows, depth) */
                              const cf_softmax_s8_params *p)
 {
     for (int32_t r = 0; r < p->rows; r++, x += p->depth, y += p->depth) {
