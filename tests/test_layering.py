@@ -40,7 +40,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "codegen": MODEL | {"plan"},
     "targets": {"errors"},
     "emulate": {"errors", "targets"},
-    "npu": {"apart", "errors", "ethosu", "targets"},
+    "npu": MODEL
+    | {"apart", "codegen", "ethosu", "exporters", "interpret", "model", "passes", "samples", "targets"}
+    | FIGURES,
     # the figures that all of the interface speaks in, and their texts, which nothing below the command line needs
     "report.data": MODEL,
     "report.info": {"errors", "plan", "report.data"},
@@ -59,7 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"build", "exporters", "importers", "metadata", "model", "oracle", "quantize", "recurrent", "samples", "targets"}
     | FIGURES,
     "evaluation": MODEL
-    | {"emulate", "exporters", "importers", "metadata", "model", "oracle", "quantization", "quantize", "targets"}
+    | {"emulate", "exporters", "importers", "metadata", "model", "npu", "oracle", "quantization", "quantize", "targets"}
     | FIGURES,
     # what a project is filled in with
     "projects": MODEL | {"codegen", "evaluation", "quantize", "samples", "targets"} | FIGURES,
@@ -78,18 +80,42 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"targets", "verification"}
     | FIGURES,
     "streaming": MODEL | {"exporters", "interpret", "model", "passes"} | FIGURES,
-    "training": {"errors", "graph", "importers", "quantize"},
+    "training": {"errors", "graph", "evaluation", "exporters", "importers", "metadata", "model", "quantize"} | FIGURES,
     "interpreter": {"errors", "graph", "build", "emulate", "interpret", "model"},
-    "verification": {"errors", "graph", "exporters", "importers", "passes", "build", "model", "oracle", "samples"}
+    "verification": {"errors", "graph", "exporters", "importers", "passes", "build", "model", "npu", "oracle", "samples"}
     | {"targets"}
     | FIGURES,
     "inspection": MODEL | {"build", "codegen", "model", "plan", "targets"} | FIGURES,
     "bench": {"errors", "build", "firmware", "model", "targets", "verification"} | FIGURES,
+    "kmodel": MODEL | {"interpret", "plan", "quantize", "samples"} | FIGURES,
+    "k210": MODEL
+    | {"exporters", "kmodel", "metadata", "model", "passes", "quantization", "quantize", "targets"}
+    | FIGURES,
+    "maixpy": {"__init__", "errors", "codegen", "kmodel", "projects", "targets"} | FIGURES,
     "catalog": {"errors", "ops", "targets"} | FIGURES,
     "doctor": {"emulate"} | FIGURES,
+    "deployment": {"errors", "graph", "build", "evaluation", "firmware", "importers", "memories", "metadata", "model"}
+    | {"project", "projects", "quantization", "quantize", "samples", "targets", "training", "verification"}
+    | FIGURES,
     "flashing": {"errors", "targets"} | FIGURES,
     "demo": {"errors", "graph", "codegen", "firmware", "model"} | FIGURES,
-    "report": {"errors", "graph", "bench", "evaluation", "flashing", "plan", "quantization", "quantize", "streaming"}
+    "report": {
+        "errors",
+        "graph",
+        "bench",
+        "deployment",
+        "evaluation",
+        "k210",
+        "kmodel",
+        "maixpy",
+        "flashing",
+        "npu",
+        "plan",
+        "quantization",
+        "quantize",
+        "streaming",
+        "training",
+    }
     | FIGURES,
 }
 # the command line, its entry point and the list of public names may import anything

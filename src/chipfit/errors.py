@@ -48,6 +48,10 @@ CODES: dict[str, ErrorCode] = {
         "the NPU's compiler failed",
         "Arm's Vela refused the model, crashed or took too long. Its last lines are shown.",
     ),
+    "A004": ErrorCode(
+        "the model is not one for the NPU",
+        "An Ethos-U computes on integers of 8 and 16 bits. `chipfit quantize` makes such a model of a float one.",
+    ),
     # B: boards and cores
     "B001": ErrorCode("unknown board", "No board of that name. `chipfit board list` shows all of them."),
     "B002": ErrorCode("bad board file", "A board or core TOML file lacks a key or has a value of the wrong kind."),
@@ -97,7 +101,9 @@ CODES: dict[str, ErrorCode] = {
         "damaged model file",
         "The file is truncated or inconsistent: an index, offset, size or enumeration is out of range.",
     ),
-    "F004": ErrorCode("unsupported version", "The file's schema version is not one that chipfit reads (TFLite: 3)."),
+    "F004": ErrorCode(
+        "unsupported version", "The file's schema version is not one that chipfit reads (TFLite: 3; kmodel: 3 and 4)."
+    ),
     "F005": ErrorCode(
         "model too large",
         "A tensor or the whole model is larger than anything a microcontroller can hold (limit: 1 GiB). "

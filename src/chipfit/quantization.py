@@ -33,6 +33,7 @@ from chipfit.quantize import (
     image_samples,
     no_progress,
     parse_recipe,
+    pixel_samples,
     quantize_graph,
     require_samples,
     run_batches,
@@ -47,6 +48,7 @@ from chipfit.quantize.small_weights import dequantized
 from chipfit.quantize.states import refuse_zero_states, step_model
 from chipfit.recurrent import Form, StateMode
 from chipfit.report.data import TensorInfo, envelope
+from chipfit.samples import read_arrays
 
 CALIBRATED = 100
 TESTED = 400
@@ -233,13 +235,30 @@ def read_data(
 ) -> Samples:
     """At most ``count`` samples: pictures of a folder, or arrays of a ``.npy`` or ``.npz`` file.
 
+    Bytes are pixels where ``preprocessing`` says what becomes of them and the model's only input takes pictures.
     Raises ChipfitError Q001, Q002, I001, I003, I004 as :mod:`chipfit.quantize.sources` does.
     """
     if not path.is_dir():
-        return samples_of(path, model.graph.inputs).first(count)
+        pixels = None if preprocessing == Preprocessing() else _pixels_of(model, path)
+        return (
+            samples_of(path, model.graph.inputs).first(count)
+            if pixels is None
+            else pixel_samples(pixels[:count], preprocessing)
+        )
     if len(model.graph.inputs) != 1:
         raise ChipfitError("Q002", f"the model has {len(model.graph.inputs)} inputs: pictures fill one", "use an .npz")
     return image_samples(image_files(path, count), model.graph.inputs[0], preprocessing, progress)
+
+
+def _pixels_of(model: Model, path: Path) -> Array | None:
+    """(n, height, width, channels), uint8, of a file that holds pictures for the model's only input."""
+    inputs = model.graph.inputs
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+        return None
+    found = read_arrays(path)
+    array = found if isinstance(found, np.ndarray) else found.get(inputs[0].name)
+    is_pixels = array is not None and array.dtype == np.uint8 and array.shape[-3:] == inputs[0].shape[1:]
+    return array.reshape(-1, *inputs[0].shape[1:]) if array is not None and is_pixels else None
 
 
 def quantize_model(

@@ -106,6 +106,11 @@ def _check_dtype(array: Array, info: TensorInfo) -> None:
 
 def read_samples(path: Path, inputs: Sequence[TensorInfo]) -> list[tuple[Array, ...]]:
     """Samples from a ``.npy`` or ``.npz`` file. Raises ChipfitError I001..I004."""
+    return as_samples(read_arrays(path), inputs)
+
+
+def read_arrays(path: Path) -> Array | dict[str, Array]:
+    """The array of a ``.npy`` file, or those of a ``.npz`` file by name. Raises ChipfitError I004."""
     try:
         loaded: Any = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
@@ -113,23 +118,22 @@ def read_samples(path: Path, inputs: Sequence[TensorInfo]) -> list[tuple[Array, 
     except _DAMAGED as error:
         raise ChipfitError("I004", f"cannot read {path}: {error}", "save it with numpy.save or numpy.savez") from error
     if isinstance(loaded, np.ndarray):
-        return as_samples(loaded, inputs)
+        return loaded
     with loaded:
         try:
-            arrays = {name: np.asarray(loaded[name]) for name in loaded.files}
+            return {name: np.asarray(loaded[name]) for name in loaded.files}
         except _DAMAGED as error:
             raise ChipfitError("I004", f"cannot read {path}: {error}") from error
-    return as_samples(arrays, inputs)
 
 
 def save_outputs(path: Path, report: RunReport) -> None:
     """Write the outputs of a run to an ``.npz`` file: one array per output, by name, samples first."""
-    _save(path, {info.name: array for info, array in zip(report.output_info, report.outputs, strict=True)})
+    save_arrays(path, {info.name: array for info, array in zip(report.output_info, report.outputs, strict=True)})
 
 
 def save_set_outputs(path: Path, report: RunSetReport) -> None:
     """The same of several models: the names are those of the model and the output, with a dot between."""
-    _save(
+    save_arrays(
         path,
         {
             f"{model.model}.{info.name}": array
@@ -139,7 +143,8 @@ def save_set_outputs(path: Path, report: RunSetReport) -> None:
     )
 
 
-def _save(path: Path, arrays: Mapping[str, Array]) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays by name to an ``.npz`` file."""
     with zipfile.ZipFile(path, "w") as archive:  # numpy.savez could not take an output that is named 'file'
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:

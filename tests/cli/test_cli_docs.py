@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,8 +19,14 @@ from chipfit.cli import app
 from chipfit.demo import model_path
 from chipfit.exporters.tflite import to_tflite
 from chipfit.importers.tflite.operators import OPERATORS
+from chipfit.kmodel import FlashFile, write_kfpkg
+from chipfit.kmodel.format.read import write_kmodel
+from chipfit.training.backbones import Network, build
+from importers.keras_nets import keras_or_skip
+from kmodel.files import tiny_v4
 from quantize.nets import mobile, pictures
 from streaming.windows import small_net
+from training.photos import write_classes
 
 Call = Callable[..., Result]
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -38,10 +45,38 @@ COMMANDS = {
         *("--recipe", "int8 -equalize", "--min-sqnr", "90", "--max-int16", "1"),
     ],
     "chipfit.quantize_set": ["quantize", "{float}", "--recipe", "float16", "--recipe", "dynamic"],
+    "chipfit.train": [
+        *("train", "{photos}", "--backbone", "ds_cnn", "--alpha", "0.125", "--size", "32", "--epochs", "1"),
+        *("--weights", "{weights}", "--frozen-epochs", "0", "-o", "{out}"),
+    ],
     "chipfit.evaluate": [
         *("evaluate", "{float_digits}", "{model}", "--data", "{digits}", "--scale", "1/16", "--labels", "{names}"),
         *("-b", "arduino-nano-33-ble"),
     ],
+    "chipfit.project": [
+        "project",
+        "{model}",
+        "-b",
+        "nucleo-l4r5zi",
+        "-f",
+        "cmake",
+        "-o",
+        "{out}",
+        *("--labels", "{names}"),
+    ],
+    "chipfit.check": ["check", "{float}"],
+    "chipfit.convert": ["convert", "{float}", "--data", "{data}", "-o", "{out}.kmodel"],
+    "chipfit.rewrite": ["convert", "{float}", "-o", "{out}.tflite"],
+    "chipfit.kmodel": ["inspect", "{kmodel}"],
+    "chipfit.kfpkg": ["inspect", "{kfpkg}"],
+    "chipfit.kmodel_run": ["run", "{kmodel}"],
+    "chipfit.project_maixpy": ["project", "{kmodel}", "-b", "maix-bit", "-f", "maixpy", "-o", "{out}"],
+    "chipfit.deploy": [
+        *("deploy", "{float_digits}", "-b", "arduino-nano-33-ble", "--data", "{named_digits}", "--verify", "2"),
+        *("-o", "{out}"),
+    ],
+    "chipfit.flash": ["flash", "{folder}", "-b", "nucleo-h743zi", "-f", "zephyr", "--dry-run"],
+    "chipfit.monitor": ["monitor", "--port", "{port}", "--seconds", "0.1"],
     "chipfit.bench": ["bench", "{model}", "-b", "arduino-nano-33-ble"],
     "chipfit.demo": ["demo"],
     "chipfit.board": ["board", "list"],
@@ -71,6 +106,13 @@ def printed(data: dict[str, Any]) -> set[str]:
     return {key for key in found if not any(other.startswith(f"{key}.") for other in found)}
 
 
+def _serial_port() -> Path:
+    """One without hardware."""
+    pty = pytest.importorskip("pty")
+    pytest.importorskip("serial", reason="serial ports are read with pyserial")
+    return Path(os.ttyname(pty.openpty()[1]))
+
+
 def documented() -> dict[str, set[str]]:
     """Keys by schema. An object that may be null has a row of its own, which its keys make superfluous."""
     sections = re.split(r"^## ", (DOCS / "json.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
@@ -79,6 +121,14 @@ def documented() -> dict[str, set[str]]:
         name: {row for row in rows if not any(other.startswith(f"{row}.") for other in rows)}
         for name, rows in tables.items()
     }
+
+
+def write_training(folder: Path) -> None:
+    """Pictures, one of them broken, and weights to begin with."""
+    keras_or_skip()
+    write_classes(folder / "photos", {"a": 5, "b": 5})
+    (folder / "photos" / "a" / "broken.png").write_bytes(b"")
+    build(Network("ds_cnn", 0.125, 32, 32)).save_weights(folder / "net.weights.h5")
 
 
 def test_every_schema_is_documented() -> None:
@@ -92,6 +142,8 @@ def test_documented_keys_are_those_printed(
     together = tmp_path / "set"
     if schema == "chipfit.run_set":
         assert cli("compile", demo_model, demo_model, "-b", "nucleo-l4r5zi", "-o", together).exit_code == 0
+    if schema == "chipfit.train":
+        write_training(tmp_path)
     window = tmp_path / "window.tflite"
     window.write_bytes(to_tflite(small_net()))
     net = mobile(np.random.default_rng(0))
@@ -99,10 +151,22 @@ def test_documented_keys_are_those_printed(
     np.save(tmp_path / "net.npy", pictures(np.random.default_rng(1), 10))
     files = {"float": tmp_path / "net.tflite", "data": tmp_path / "net.npy"}
     (tmp_path / "names.txt").write_text("\n".join(map(str, range(10))))
+    (tmp_path / "tiny.kmodel").write_bytes(write_kmodel(tiny_v4()))
+    (tmp_path / "tiny.kfpkg").write_bytes(write_kfpkg([FlashFile(0x300000, "a", write_kmodel(tiny_v4()))]))
+    with np.load(model_path("float32").with_name("digits_test.npz")) as kept:
+        images = kept["images"].reshape(-1, 8, 8, 1).astype(np.float32) / 16
+        np.savez(tmp_path / "digits.npz", image=images, labels=kept["labels"])
+    files["named_digits"] = tmp_path / "digits.npz"
+    if schema == "chipfit.monitor":
+        files["port"] = _serial_port()
     places = files | {
+        "kmodel": tmp_path / "tiny.kmodel",
+        "kfpkg": tmp_path / "tiny.kfpkg",
         "float_digits": model_path("float32"),
         "digits": model_path("float32").with_name("digits_test.npz"),
         "names": tmp_path / "names.txt",
+        "photos": tmp_path / "photos",
+        "weights": tmp_path / "net.weights.h5",
         "model": demo_model,
         "folder": demo_folder,
         "window": window,

@@ -17,8 +17,11 @@ from typer.core import TyperGroup
 from chipfit.cli import (
     bench,
     board,
+    check,
     compile,
+    convert,
     demo,
+    deploy,
     doctor,
     evaluate,
     explain,
@@ -31,6 +34,7 @@ from chipfit.cli import (
     quantize,
     run,
     stream,
+    train,
     verify,
 )
 from chipfit.errors import ChipfitError
@@ -130,7 +134,11 @@ verify.add_to(app)
 memory.add_to(app)
 stream.add_to(app)
 quantize.add_to(app)
+train.add_to(app)
+check.add_to(app)
+convert.add_to(app)
 evaluate.add_to(app)
+deploy.add_to(app)
 flash.add_to(app)
 monitor.add_to(app)
 bench.add_to(app)

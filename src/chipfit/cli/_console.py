@@ -70,6 +70,11 @@ class Talk:
         if self._progress and self._task is not None:
             self._progress.update(self._task, description=text)
 
+    def tell(self, text: str) -> None:
+        """A line that stays."""
+        console = self._progress.console if self._progress else stderr()
+        console.print(text, soft_wrap=True)
+
     def instructions(self, count: int) -> None:
         self.say(f"running: {count / 1e6:,.0f} million instructions")
 

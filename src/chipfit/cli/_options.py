@@ -73,6 +73,15 @@ IntegerIo = Annotated[
     bool, typer.Option("--integer-io", help="Take and give stored integers: no conversion from and to float.")
 ]
 
+Fix = Annotated[
+    bool, typer.Option("--fix", help="NPU: rewrite what keeps operators from it, where all bytes stay the same.")
+]
+Trace = Annotated[bool, typer.Option("--trace", help="NPU: every operation of the command stream, in words.")]
+Dense = Annotated[
+    Literal["stream", "single"],
+    typer.Option("--dense", help="NPU: round FULLY_CONNECTED as the stream says, or once, as newer LiteRT does."),
+]
+
 OFFERED_BOARD = "arduino-nano-33-ble"
 """The board that is named where a command is offered and the user has not named one."""
 

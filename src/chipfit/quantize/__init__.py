@@ -3,16 +3,16 @@
 from chipfit.quantize.calibrate import run_batches
 from chipfit.quantize.modes import MODES, STEPS, ModeInfo, Step
 from chipfit.quantize.observers import Range
+from chipfit.quantize.pictures import Preprocessing, image_files
 from chipfit.quantize.recipe import METHODS, LayerRule, Recipe, parse_recipe
 from chipfit.quantize.run import Quantized, QuantizeReport, quantize_graph, require_samples
 from chipfit.quantize.sources import (
-    Preprocessing,
     Progress,
     Samples,
     SampleSource,
-    image_files,
     image_samples,
     no_progress,
+    pixel_samples,
     samples_of,
 )
 
@@ -35,6 +35,7 @@ __all__ = [
     "image_samples",
     "no_progress",
     "parse_recipe",
+    "pixel_samples",
     "quantize_graph",
     "require_samples",
     "run_batches",

@@ -9,8 +9,11 @@ import numpy as np
 
 from chipfit.graph import Array, DType, Graph, Node, Quant, Value
 from chipfit.ops._roles import Fixed, Shared
+from chipfit.ops._softmax import least_scale
+from chipfit.ops.log_softmax import LogSoftmax
 from chipfit.ops.pad import Pad
 from chipfit.ops.scan import Scan
+from chipfit.ops.softmax import Softmax
 from chipfit.quantize.observers import Range
 from chipfit.quantize.prepare import ports_of
 from chipfit.quantize.recipe import Granularity, Recipe
@@ -151,6 +154,7 @@ def parameters(
         notes.append(f"'{name}' is {level:g} for all samples: its range has no width")
     made = {root: groups.fixed.get(root) or activation_quant(whole, root[1]) for root, whole in united.items()}
     _widen_exactly(groups, chosen, made)
+    _widen_logits(graph, groups, chosen, made)
     quants = {form: made[groups.find(form)] for form in groups.forms}
     rescaled = {(node, value): made[groups.find(target)] for node, value, target in groups.rescaled}
     return Parameters(chosen, quants, rescaled, notes)
@@ -166,6 +170,17 @@ def _widen_exactly(groups: _Groups, chosen: Widths, made: dict[Form, Quant]) -> 
         exact = Quant.per_tensor(made[groups.find((value, DType.INT8))].s / _WIDENING)
         if exact.s >= made[root].s:  # what else is in the group, such as what a PAD puts in, fits too
             made[root] = exact
+
+
+def _widen_logits(graph: Graph, groups: _Groups, chosen: Widths, made: dict[Form, Quant]) -> None:
+    """Logits that hardly differ, as those of a network whose last features are dead, get the least scale that the
+    kernels of softmax take."""
+    for node in graph.nodes:
+        if isinstance(node.op, Softmax | LogSoftmax) and chosen.nodes[node] is DType.INT8:
+            root = groups.find((node["x"], DType.INT8))
+            least = least_scale(node.op.beta if isinstance(node.op, Softmax) else 1.0)
+            if made[root].s < least and root not in groups.fixed:
+                made[root] = Quant.per_tensor(least, made[root].zp)
 
 
 def _unite(united: dict[Form, Range], root: Form, more: Range) -> None:

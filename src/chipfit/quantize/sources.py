@@ -3,68 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib import import_module
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Value
 from chipfit.quantize.observers import Range
+from chipfit.quantize.pictures import PictureError, Preprocessing, decoded, file_bytes
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
-
-IMAGE_ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 SampleSource = Array | Mapping[str, Array] | str | Path | Iterable[Any]
 
 
 def no_progress(what: str, done: int, total: int) -> None:
     """For callers who do not ask."""
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """From the pixels of a picture (0..255) to what a model takes: ``(pixel * scale - mean) / std``.
-
-    ``resize``: ``crop`` (the shorter side to ``side``, then the middle is cut out) or ``stretch`` (both sides to the
-    model's). ``side``: 0 is the shorter side of the model's input. ``mean`` and ``std``: one for all channels or one
-    for each. Kept with the model, so that whoever feeds it can do the same.
-    """
-
-    resize: Literal["crop", "stretch"] = "crop"
-    side: int = 0
-    scale: float = 1.0
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-
-    def __post_init__(self) -> None:
-        numbers = (self.scale, *self.mean, *self.std)
-        if not np.isfinite(numbers).all() or 0.0 in self.std or self.scale == 0.0:
-            raise ChipfitError("Q002", f"scale {self.scale}, mean {self.mean} and std {self.std} make no picture")
-        if self.resize not in ("crop", "stretch") or self.side < 0:
-            raise ChipfitError("Q002", f"resize '{self.resize}' to {self.side} is unknown", "known are: crop, stretch")
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Preprocessing:
-        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-        return Preprocessing(**given)
-
-    def apply(self, pixels: Array) -> Array:
-        """(..., channels), uint8, to float32."""
-        scaled = pixels.astype(np.float32) * np.float32(self.scale)
-        return (scaled - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-
-    def range(self, channels: int) -> Range:
-        """The least and the greatest number that any pixel can become."""
-        ends = self.apply(np.array([[0] * channels, [255] * channels], np.uint8))
-        return Range(float(ends.min()), float(ends.max()))
 
 
 @dataclass(frozen=True)
@@ -130,25 +87,6 @@ def columns_of(source: SampleSource, inputs: Sequence[Value]) -> list[Array]:
     return [np.asarray(a) for a in columns]
 
 
-def image_files(folder: Path, limit: int | None = None) -> list[Path]:
-    """Pictures below a folder, from all its folders in turn, each sorted by path. ``limit``: the first of them.
-
-    Raises ChipfitError Q001 if there is none.
-    """
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
-    if not found:
-        raise ChipfitError(
-            "Q001",
-            f"there are no pictures in '{folder}'",
-            f"files are known by their endings: {', '.join(IMAGE_ENDINGS)}",
-        )
-    by_folder: dict[Path, list[Path]] = {}
-    for path in found:
-        by_folder.setdefault(path.parent, []).append(path)
-    turns = [(i, path) for paths in by_folder.values() for i, path in enumerate(paths)]
-    return [path for _, path in sorted(turns)[:limit]]
-
-
 def image_samples(
     files: Sequence[Path], value: Value, preprocessing: Preprocessing, progress: Progress = no_progress
 ) -> Samples:
@@ -173,30 +111,20 @@ def image_samples(
         progress("reading pictures", i, len(files))
         pixels[i] = _read_picture(path, shape, preprocessing)
     progress("reading pictures", len(files), len(files))
-    array = preprocessing.apply(pixels).reshape(len(files), *shape)
-    return Samples((array,), (preprocessing.range(shape[3]),), preprocessing)
+    return pixel_samples(pixels, preprocessing)
+
+
+def pixel_samples(pixels: Array, preprocessing: Preprocessing) -> Samples:
+    """(n, h, w, channels), uint8, as samples (1, h, w, channels) of an input."""
+    return Samples((preprocessing.apply(pixels)[:, None],), (preprocessing.range(pixels.shape[3]),), preprocessing)
 
 
 def _read_picture(path: Path, shape: tuple[int, ...], how: Preprocessing) -> Array:
-    try:
-        image_module: Any = import_module("PIL.Image")
-    except ImportError:
-        raise ChipfitError("T001", "pictures are read with Pillow", "python -m pip install pillow") from None
     _, height, width, channels = shape
     try:
-        with image_module.open(path) as file:
-            picture = file.convert("RGB" if channels == 3 else "L")
-            bilinear = image_module.Resampling.BILINEAR
-            if how.resize == "stretch":
-                return np.asarray(picture.resize((width, height), bilinear)).reshape(height, width, channels)
-            side = how.side or min(height, width)
-            factor = max(side / min(picture.size), height / picture.size[1], width / picture.size[0])
-            if factor != 1.0:
-                picture = picture.resize(tuple(round(s * factor) for s in picture.size), bilinear)
-            left, top = (picture.size[0] - width) // 2, (picture.size[1] - height) // 2
-            return np.asarray(picture.crop((left, top, left + width, top + height))).reshape(height, width, channels)
-    except (OSError, ValueError) as error:
-        raise ChipfitError("Q002", f"'{path}' cannot be read as a picture: {error}") from None
+        return decoded(file_bytes(path), (height, width, channels), how)
+    except PictureError as reason:
+        raise ChipfitError("Q002", f"'{path}' cannot be read as a picture: {reason}") from None
 
 
 def _read(path: Path, inputs: Sequence[Value]) -> Array | dict[str, Array]:

@@ -1,0 +1,97 @@
+"""What ``chipfit train`` says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import RenderableType
+
+from chipfit.report.text import (
+    Column,
+    blocks,
+    command,
+    count,
+    facts,
+    next_step,
+    plural,
+    safe,
+    table,
+    title,
+)
+from chipfit.training.judge import Judgement
+from chipfit.training.report import TrainReport
+
+_MOST_CLASSES = 12
+"""Classes up to which the confusions of all of them are shown."""
+_MOST_BROKEN = 5
+
+
+def train_text(report: TrainReport, width: int, board: str = "arduino-nano-33-ble") -> RenderableType:
+    """``board``: the one that the next command is offered for."""
+    judged = report.judgement
+    return blocks(
+        title(f"{report.model}: {report.network}", _head(report)),
+        _classes(judged, width) if judged else None,
+        facts(_facts(report)),
+        next_step(*_next(report, board)) if judged else None,
+    )
+
+
+def _head(report: TrainReport) -> str:
+    judged = report.judgement
+    return f"{100 * judged.accuracy:.2f}% of {count(judged.pictures)} validation pictures right" if judged else ""
+
+
+def _classes(judged: Judgement, width: int) -> RenderableType:
+    names = [c.name for c in judged.classes]
+    has_matrix = len(names) <= _MOST_CLASSES
+    columns = [
+        Column("class", flexible=True),
+        Column("pictures", "right"),
+        Column("recall", "right"),
+        Column("precision", "right"),
+        *(Column(f"as {safe(name)}", "right", wide=80) for name in names if has_matrix),
+    ]
+    rows = [
+        (
+            figures.name, count(figures.pictures), _percent(figures.recall), _percent(figures.precision),
+            *(count(n) for n in judged.confusion[i] if has_matrix),
+        )
+        for i, figures in enumerate(judged.classes)
+    ]  # fmt: skip
+    return table(columns, rows, width)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}%"
+
+
+def _facts(report: TrainReport) -> list[tuple[str, RenderableType]]:
+    per_class = ", ".join(f"{safe(n)} {count(c)}" for n, c in zip(report.classes, report.training, strict=True))
+    lines: list[tuple[str, RenderableType]] = [
+        ("pictures", f"{count(sum(report.training))} to train with: {per_class}; validation: {report.split}"),
+        ("network", f"{count(report.parameters)} parameters, {count(report.macs)} multiply-accumulates a picture"),
+    ]
+    if report.pretrained is not None:
+        note = f"; {report.pretrained.note}" if report.pretrained.note else ""
+        lines.append(("weights", f"of {report.pretrained.source}, {plural(report.pretrained.layers, 'layer')}{note}"))
+    lines += [("note", note) for note in report.notes]
+    for broken in report.broken[:_MOST_BROKEN]:
+        lines.append(("left out", f"{broken.file}: {broken.reason}"))
+    if len(report.broken) > _MOST_BROKEN:
+        lines.append(("left out", f"{count(len(report.broken) - _MOST_BROKEN)} more: see run.json"))
+    lines += [
+        (
+            "epochs",
+            f"{len(report.history)}, the best is number {report.best}; {report.seconds:.0f} s by {report.backend}",
+        ),
+        *((("figures", report.judgement.how),) if report.judgement else ()),
+        ("folder", f"{report.folder}: {', '.join(report.files)}"),
+    ]
+    return lines
+
+
+def _next(report: TrainReport, board: str) -> list[str]:
+    model = str(Path(report.folder) / f"{report.model}.tflite")
+    small = str(Path(report.folder) / f"{report.model}_int8.tflite")
+    return [command("quantize", model, "--data", report.data, "-o", small), command("compile", small, "-b", board)]

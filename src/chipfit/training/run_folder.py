@@ -1,0 +1,97 @@
+"""The folder of a run: what it holds, each file whole or not there, and where a run that was stopped goes on."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chipfit.errors import ChipfitError
+from chipfit.graph import Array
+
+RUN, BEST, LAST, SPLIT = "run.json", "best.keras", "last.npz", "split.json"
+CURVES, SHEET = "curves.png", "samples.png"
+SCHEMA = "chipfit.train"
+
+_STATE = "state"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Files by these names. What is written appears whole or not at all, even if the process is killed."""
+
+    path: Path
+
+    def require_free(self) -> None:
+        """Raise ChipfitError P001 if the folder holds anything."""
+        if (self.path / RUN).is_file():
+            hint = f"go on with it: --resume -o {self.path}; or name another folder: -o"
+            raise ChipfitError("P001", f"'{self.path}' holds a run already", hint)
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise ChipfitError("P001", f"'{self.path}' exists and is no run of chipfit", "name another folder: -o")
+
+    def create(self) -> None:
+        """Raises ChipfitError P003 if it cannot be made."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ChipfitError("P003", f"cannot make '{self.path}': {error.strerror or error}") from None
+
+    @contextmanager
+    def staged(self, name: str) -> Generator[Path]:
+        """A name with the same ending to write to, which then becomes the right one."""
+        part = self.path / f".part-{name}"
+        try:
+            yield part
+            part.replace(self.path / name)
+        except OSError as error:
+            raise ChipfitError("P003", f"cannot write '{self.path / name}': {error.strerror or error}") from None
+        finally:
+            part.unlink(missing_ok=True)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Raises ChipfitError P003."""
+        with self.staged(name) as part:
+            part.write_bytes(content)
+
+    def write_json(self, name: str, data: Mapping[str, Any]) -> None:
+        self.write(name, (json.dumps(data, indent=2) + "\n").encode())
+
+    def read_run(self) -> dict[str, Any]:
+        """What ``run.json`` says. Raises ChipfitError N003 for a folder that is no run, or one that cannot be read."""
+        file = self.path / RUN
+        try:
+            data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            if (data["schema"], data["version"]) != (SCHEMA, 1):
+                raise ChipfitError("N003", f"'{file}' is of another version of chipfit", "start anew: another -o")
+        except FileNotFoundError:
+            hint = "without --resume a run begins; -o names its folder"
+            raise ChipfitError("N003", f"'{self.path}' holds no run", hint) from None
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise ChipfitError("N003", f"'{file}' cannot be read: {error}", "start anew: another -o") from None
+        return data
+
+    def write_last(self, arrays: Sequence[Array], state: Mapping[str, Any]) -> None:
+        """Where a run goes on: all variables in their order, and what else it must know."""
+        data = io.BytesIO()
+        named = {str(i): array for i, array in enumerate(arrays)}
+        np.savez(data, allow_pickle=False, **{_STATE: np.array(json.dumps(state)), **named})
+        self.write(LAST, data.getvalue())
+
+    def read_last(self) -> tuple[list[Array], dict[str, Any]] | None:
+        """What :meth:`write_last` wrote; None before the end of the first epoch. Raises ChipfitError N003."""
+        file = self.path / LAST
+        try:
+            with np.load(file, allow_pickle=False) as data:
+                return [data[str(i)] for i in range(len(data.files) - 1)], json.loads(str(data[_STATE]))
+        except FileNotFoundError:
+            return None
+        except (OSError, EOFError, ValueError, LookupError, zipfile.BadZipFile) as error:
+            raise ChipfitError("N003", f"'{file}' cannot be read: {error}", "start anew: another -o") from None

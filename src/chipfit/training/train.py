@@ -1,0 +1,260 @@
+"""``chipfit.train``: from a folder of pictures to a trained network, and a folder that says all of how it was made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chipfit.errors import ChipfitError
+from chipfit.exporters import to_tflite
+from chipfit.graph import Array
+from chipfit.metadata import Facts
+from chipfit.model import load
+from chipfit.quantize import Progress as Reading
+from chipfit.quantize import no_progress
+from chipfit.training.augment import parse_augmentation
+from chipfit.training.backbones import build
+from chipfit.training.backend import require_keras, start_keras, use_threads, versions
+from chipfit.training.curves import curves_png
+from chipfit.training.judge import judge, outputs_of
+from chipfit.training.loop import Data, Loop, Plan, Watch
+from chipfit.training.pictures import PictureSet, read_pictures
+from chipfit.training.report import TrainReport
+from chipfit.training.run_folder import BEST, CURVES, LAST, RUN, SHEET, SPLIT, RunFolder
+from chipfit.training.settings import TrainSettings
+from chipfit.training.sheet import draw_sheet
+from chipfit.training.split import Split, class_weights, split_pictures
+from chipfit.training.weights import load_weights
+
+_NOBODY = Watch()
+_DEFAULT = TrainSettings()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where pictures come from, and how they are to be learned: what a run's folder repeats."""
+
+    data: Path
+    validation: Path | None
+    settings: TrainSettings
+
+
+def train(
+    data: str | Path,
+    out: str | Path,
+    settings: TrainSettings = _DEFAULT,
+    *,
+    validation: str | Path | None = None,
+    name: str | None = None,
+    cache: str | Path | bool = True,
+    watch: Watch = _NOBODY,
+    progress: Reading = no_progress,
+) -> TrainReport:
+    """Train a network on a folder with a sub-folder of pictures for each class.
+
+    ``out``: the run's folder, which must be new or empty. ``validation``: a folder of its own to validate with; else
+    ``train`` and ``val`` in ``data``, else a share of each class. ``name``: of the model and its file; default: of the
+    folder. ``watch``: told of batches and epochs; ``progress``: of reading pictures.
+
+    Interrupted (KeyboardInterrupt, or a process that is killed), it can be gone on with: :func:`resume`.
+    Raises ChipfitError F001, N001 (pictures), U001 (settings), N002, F001, F003 (weights), N004 (it does not learn),
+    P001, P003 (the run's folder), T001 (a package is missing).
+    """
+    source = Source(Path(data), None if validation is None else Path(validation), settings.resolved())
+    return _Run(source, RunFolder(Path(out)), name, watch).begin(cache, progress)
+
+
+def resume(
+    out: str | Path,
+    *,
+    epochs: int | None = None,
+    cache: str | Path | bool = True,
+    watch: Watch = _NOBODY,
+    progress: Reading = no_progress,
+) -> TrainReport:
+    """Go on with a run from its last finished epoch, with the settings that it began with.
+
+    ``epochs``: more of them, or fewer. Raises ChipfitError N003 where the folder is no run, or its pictures have
+    changed, and as :func:`train` does.
+    """
+    folder = RunFolder(Path(out))
+    source = source_of(out)
+    if epochs is not None:
+        source = replace(source, settings=replace(source.settings, epochs=epochs))
+    kept = folder.read_run()
+    return _Run(source, folder, str(kept["model"]), watch).go_on(str(kept["pictures_digest"]), cache, progress)
+
+
+def source_of(out: str | Path) -> Source:
+    """What a run was made of, by its folder. Raises ChipfitError N003 where that is no run."""
+    kept = RunFolder(Path(out)).read_run()
+    try:
+        validation = kept["validation_data"]
+        settings = TrainSettings.from_json(kept["settings"])
+        return Source(Path(kept["data"]), None if validation is None else Path(validation), settings)
+    except (LookupError, TypeError) as error:
+        raise ChipfitError("N003", f"'{out}/{RUN}' is damaged: {error}", "start anew: another -o") from None
+
+
+class _Run:
+    """``report`` grows, and is on the disk after each epoch."""
+
+    report: TrainReport
+
+    def __init__(self, source: Source, folder: RunFolder, name: str | None, watch: Watch) -> None:
+        self._source, self._settings, self._folder, self._watch = source, source.settings, folder, watch
+        self._name = name or _name_of(source.data)
+
+    def begin(self, cache: str | Path | bool, progress: Reading) -> TrainReport:
+        require_keras()
+        self._folder.require_free()
+        data = self._read(cache, progress)
+        loop = self._prepared(data)
+        self._folder.create()
+        augmentation = parse_augmentation(self._settings.augment)
+        draw_sheet(data.pictures, data.split, self._folder.path / SHEET, augmentation, self._settings.seed)
+        self._folder.write_json(SPLIT, data.split.to_json(data.pictures))
+        self._write()
+        return self._learned(loop)
+
+    def go_on(self, digest: str, cache: str | Path | bool, progress: Reading) -> TrainReport:
+        require_keras()
+        data = self._read(cache, progress)
+        if _digest(data.pictures, data.split) != digest:
+            message = f"the pictures in '{self._source.data}' are others than those the run began with"
+            raise ChipfitError("N003", message, "start anew: another -o")
+        loop = self._prepared(data)
+        loop.resume()
+        return self._learned(loop)
+
+    def _read(self, cache: str | Path | bool, progress: Reading) -> Data:
+        settings = self._settings
+        how = settings.preprocessing
+        shape = (settings.height, settings.width, 1 if settings.grey else 3)
+        pictures = read_pictures(
+            self._source.data, shape, preprocessing=how, validation=self._source.validation, cache=cache,
+            progress=progress,
+        )  # fmt: skip
+        split = split_pictures(pictures, settings.validation_share, settings.seed)
+        count = len(pictures.classes)
+        targets = np.eye(count) * (1 - settings.label_smoothing) + settings.label_smoothing / count
+        weights = class_weights(pictures.labels[split.train], count) if settings.balance else np.ones(count)
+        return Data(pictures, split, how, targets.astype(np.float32), weights.astype(np.float32))
+
+    def _prepared(self, data: Data) -> Loop:
+        """The network with its first weights, and all that can be reported of it beforehand."""
+        keras, settings = start_keras(), self._settings
+        network = settings.network(len(data.pictures.classes))
+        keras.utils.set_random_seed(settings.seed)
+        model = build(network, re.sub(r"\W+", "_", self._name))
+        # a resumed run has weights already; what the report says of them it reads again all the same
+        pretrained = load_weights(model, network, settings.weights) if settings.weights else None
+        macs = load(model).macs
+        threads = use_threads(keras, 3 * macs * settings.batch)
+        backend = f"{keras.backend.backend()}{'' if threads is None else f' on {threads} thread(s)'}"
+        self.report = TrainReport(
+            model=self._name,
+            folder=str(self._folder.path),
+            status="running",
+            data=str(self._source.data.resolve()),
+            validation_data=None if self._source.validation is None else str(self._source.validation.resolve()),
+            settings=settings,
+            command=settings.command(self._source.data, self._source.validation, self._folder.path),
+            network=network.title,
+            parameters=int(model.count_params()),
+            macs=macs,
+            preprocessing=data.preprocessing,
+            backend=backend,
+            versions=versions(keras),
+            pretrained=pretrained,
+            classes=data.pictures.classes,
+            training=data.pictures.counts(data.split.train),
+            validation=data.pictures.counts(data.split.validation),
+            split=data.split.how,
+            broken=data.pictures.broken,
+            notes=tuple(_notes(data, settings)),
+            pictures_digest=_digest(data.pictures, data.split),
+        )
+        frozen = settings.frozen_epochs or 0
+        plan = Plan(
+            network.kind, frozen, frozen + settings.epochs, settings.batch, settings.rate, settings.patience,
+            parse_augmentation(settings.augment), settings.seed,
+        )  # fmt: skip
+        return Loop(keras, model, data, plan, self._folder, self._watch)
+
+    def _learned(self, loop: Loop) -> TrainReport:
+        try:
+            for _ in loop.run():
+                self._note(loop)
+        except KeyboardInterrupt:
+            self._note(loop, status="interrupted")
+            raise
+        self._note(loop)
+        return self._finish(loop.keras, loop.data)
+
+    def _note(self, loop: Loop, **changes: Any) -> None:
+        history = loop.progress.history
+        seconds = sum(epoch.seconds for epoch in history)
+        self.report = replace(self.report, history=history, best=loop.progress.best, seconds=seconds, **changes)
+        self._write()
+
+    def _write(self) -> None:
+        self._folder.write_json(RUN, self.report.to_json())
+
+    def _finish(self, keras: Any, data: Data) -> TrainReport:
+        """Judge the best network, and write it as a ``.tflite`` file, with what it was made of."""
+        report, folder = self.report, self._folder
+        model = keras.saving.load_model(folder.path / BEST, compile=False)
+        indices = data.split.validation
+        outputs = outputs_of(model.predict_on_batch, data.pictures, indices, data.preprocessing)
+        judgement = judge(outputs, data.pictures.labels[indices], report.classes)
+        facts = Facts(None, data.preprocessing, report.classes)
+        graph = load(model, name=report.model).graph
+        folder.write(f"{report.model}.tflite", to_tflite(graph, facts.attached()))
+        folder.write(CURVES, curves_png(report.history, report.best, f"{report.model}: {report.network}"))
+        files = (f"{report.model}.tflite", BEST, CURVES, SHEET, SPLIT, LAST, RUN)
+        self.report = replace(report, status="finished", judgement=judgement, files=files)
+        self._write()
+        return self.report
+
+
+def _name_of(data: Path) -> str:
+    """A model's name by its folder's: no path, nothing hidden."""
+    names = [part for part in data.resolve().parts if part.strip("./\\")]
+    return re.sub(r"[^\w.-]+", "_", names[-1]) if names else "model"
+
+
+def _notes(data: Data, settings: TrainSettings) -> Iterable[str]:
+    pictures, copies = data.pictures, data.split.copies
+    if len(set(data.weights.tolist())) > 1:
+        counted = ", ".join(f"{n} {w:.2f}" for n, w in zip(pictures.classes, data.weights.tolist(), strict=True))
+        yield f"classes differ in size: a picture counts {counted}"
+    if copies.across:
+        a, b = copies.across[0]
+        yield f"{len(copies.across)} pictures for validation are also trained with: '{b}' is '{a}'"
+    if copies.in_two_classes:
+        a, b = copies.in_two_classes[0]
+        yield f"{len(copies.in_two_classes)} pictures are in two classes: '{a}' is '{b}'"
+    if pictures.unused:
+        yield f"not used: {', '.join(pictures.unused)}"
+    if settings.target == "k210":
+        yield "for the K210: all sides are padded alike, strides lie in 1x1 layers, no map has fewer than 4 rows"
+
+
+def _digest(pictures: PictureSet, split: Split) -> str:
+    """Of the pictures' bytes, their classes, and which ones validate."""
+    digest = blake2b(digest_size=16)
+    digest.update("\n".join((*pictures.classes, *pictures.files, *pictures.digests)).encode())
+    for array in _arrays(pictures, split):
+        digest.update(np.ascontiguousarray(array, np.int64).tobytes())
+    return digest.hexdigest()
+
+
+def _arrays(pictures: PictureSet, split: Split) -> tuple[Array, ...]:
+    return pictures.labels, split.train, split.validation
