@@ -1,0 +1,80 @@
+# CMake's commands that need a compiler, and those of the frameworks, for `cmake -P`: they check that targets are known and
+# that files are there, and say which files are compiled.
+#
+#   cmake -DFILE=CMakeLists.txt -P commands.cmake
+
+cmake_minimum_required(VERSION 3.19)
+
+function(stand_in_compiles target)
+  set_property(GLOBAL APPEND PROPERTY STAND_IN_TARGETS ${target})
+  foreach(file ${ARGN})
+    if(NOT file MATCHES "^(STATIC|OBJECT)$")
+      if(NOT EXISTS "${CMAKE_CURRENT_LIST_DIR}/${file}")
+        message(FATAL_ERROR "${CMAKE_CURRENT_LIST_DIR}/${file} is not there")
+      endif()
+      message("compiled: ${CMAKE_CURRENT_LIST_DIR}/${file}")
+    endif()
+  endforeach()
+endfunction()
+
+function(stand_in_knows target)
+  get_property(known GLOBAL PROPERTY STAND_IN_TARGETS)
+  if(NOT target IN_LIST known)
+    message(FATAL_ERROR "there is no target ${target}")
+  endif()
+endfunction()
+
+function(add_library target)
+  stand_in_compiles(${target} ${ARGN})
+endfunction()
+function(add_executable target)
+  stand_in_compiles(${target} ${ARGN})
+endfunction()
+function(target_sources target scope)
+  stand_in_compiles(${target} ${ARGN})
+endfunction()
+foreach(command include_directories compile_options compile_definitions link_libraries link_options)
+  cmake_language(EVAL CODE "function(target_${command} target scope)\n stand_in_knows(\${target})\nendfunction()")
+endforeach()
+macro(project)
+endmacro()
+
+# ESP-IDF
+function(idf_component_register)
+  cmake_parse_arguments(x "" "" "SRCS;INCLUDE_DIRS;PRIV_REQUIRES;LDFRAGMENTS" ${ARGN})
+  if(x_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "idf_component_register does not take ${x_UNPARSED_ARGUMENTS}")
+  endif()
+  stand_in_compiles(${COMPONENT_LIB} ${x_SRCS})
+endfunction()
+
+# Zephyr
+function(find_package name)
+  list(LENGTH EXTRA_ZEPHYR_MODULES modules)
+  if(NOT modules EQUAL 1 OR NOT EXISTS "${EXTRA_ZEPHYR_MODULES}/zephyr/module.yml")
+    message(FATAL_ERROR "the module is not found: ${EXTRA_ZEPHYR_MODULES}")
+  endif()
+  set_property(GLOBAL APPEND PROPERTY STAND_IN_TARGETS app)
+endfunction()
+function(zephyr_library_named name)
+endfunction()
+function(zephyr_library_sources)
+  stand_in_compiles(library ${ARGN})
+endfunction()
+foreach(command zephyr_include_directories zephyr_library_compile_options)
+  cmake_language(EVAL CODE "function(${command})\nendfunction()")
+endforeach()
+
+# Pico SDK, Mbed CE; and one of CMake
+foreach(command set_target_properties pico_enable_stdio_usb pico_enable_stdio_uart pico_add_extra_outputs mbed_set_post_build)
+  cmake_language(EVAL CODE "function(${command} target)\n stand_in_knows(\${target})\nendfunction()")
+endforeach()
+macro(pico_sdk_init)
+endmacro()
+function(add_subdirectory name)
+  if(NOT name STREQUAL "mbed-os")
+    message(FATAL_ERROR "unexpected folder ${name}")
+  endif()
+endfunction()
+
+include(${FILE})
