@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chipfit.cli._options import OFFERED_BOARD, AllowCode, AsJson, ChannelsLast, ModelFile, load_model
+from chipfit.cli._options import OFFERED_BOARD, AllowCode, AsJson, ChannelsLast, ModelFile, Trace, load_model
 from chipfit.errors import ChipfitError
 
 
@@ -14,13 +14,30 @@ def inspect(
     model: ModelFile,
     text: Annotated[bool, typer.Option("--text", help="Print the graph, one line per node.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print where every tensor lies in memory.")] = False,
+    trace: Trace = False,
     allow_code: AllowCode = False,
     channels_last: ChannelsLast = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show layers, figures and memory of a model."""
+    """Show layers, figures and memory of a model. A .kmodel, a .kfpkg and a file of Vela are taken apart."""
     if text + plan + as_json > 1:
         raise ChipfitError("U001", "--text, --plan and --json exclude each other", "choose one")
+    from chipfit.cli._kmodel import inspect_kmodel, is_kmodel_file
+
+    if is_kmodel_file(model):
+        if text or plan:
+            raise ChipfitError("U001", f"'{model}' is a kmodel and has no --text and no --plan", "leave them out")
+        inspect_kmodel(model, as_json)
+        return
+    from chipfit.cli._npu import inspect_npu, is_npu_target
+
+    if is_npu_target(model) and not text:
+        if plan:
+            raise ChipfitError("U001", f"'{model}' is a file of Vela, which has no --plan", "leave it out")
+        inspect_npu(model, trace=trace, as_json=as_json)
+        return
+    if trace:
+        raise ChipfitError("U001", f"--trace is for files of Vela, which '{model}' is not", "leave it out")
     from chipfit.cli._console import show, show_json, stdout, talk
     from chipfit.graph.text import print_graph
     from chipfit.inspection import inspect_model, memory_plan

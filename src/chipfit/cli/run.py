@@ -16,9 +16,11 @@ from chipfit.cli._options import (
     AllowCode,
     AsJson,
     ChannelsLast,
+    Dense,
     InputFile,
     RandomCount,
     Seed,
+    Trace,
     is_compiled,
     load_model,
     read_inputs,
@@ -45,15 +47,44 @@ def run(
     max_instructions: Annotated[
         int | None, typer.Option("--max-instructions", min=1, metavar="N", help="Stop a run that takes longer.")
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="kmodel: write a .bin of outputs for each input.")
+    ] = None,
+    dump: Annotated[
+        Path | None, typer.Option("--dump", metavar="DIR", help="kmodel: write the result of every node.")
+    ] = None,
+    trace: Trace = False,
+    dense: Dense = "stream",
     allow_code: AllowCode = False,
     channels_last: ChannelsLast = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a model on the emulated chip.
+    """Run a model on the emulated chip, a .kmodel on a simulated K210, a file of Vela on a simulated Ethos-U.
 
     By default over one random input. TARGET is a folder from `chipfit compile`; with -b it may be a model file, which
-    is then compiled into a temporary folder.
+    is then compiled into a temporary folder. A kmodel takes pictures, .bin files and folders of them as --input, too.
     """
+    from chipfit.cli._kmodel import is_kmodel_file, run_kmodel
+    from chipfit.cli._npu import is_npu_target, run_npu
+
+    if is_kmodel_file(target):
+        if board is not None or save is not None or max_instructions is not None:
+            hint = "leave out -b, --save and --max-instructions; -o writes the outputs"
+            raise ChipfitError("U001", f"'{target}' is a kmodel, which is simulated", hint)
+        run_kmodel(target, input_file, random, seed, out, dump, as_json)
+        return
+    if is_npu_target(target):
+        if out is not None or dump is not None or max_instructions is not None:
+            hint = "leave out -o, --dump and --max-instructions; --save writes the outputs to an .npz file"
+            raise ChipfitError("U001", f"'{target}' is for an Ethos-U, which is simulated", hint)
+        run_npu(target, board, (input_file, random, seed), save, dense, trace=trace, as_json=as_json)
+        return
+    if trace or dense != "stream":
+        raise ChipfitError(
+            "U001", f"--trace and --dense are for files of Vela, which '{target}' is not", "leave them out"
+        )
+    if out is not None or dump is not None:
+        raise ChipfitError("U001", "-o and --dump are for kmodels", "--save writes the outputs to an .npz file")
     from chipfit.cli._console import show, show_json, talk
     from chipfit.codegen import holds_several
     from chipfit.firmware import DEFAULT_LIMIT
