@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from chipfit import oracle
-from chipfit.build import compile_graph
+from chipfit.build import Aim, compile_graph
 from chipfit.errors import ChipfitError
 from chipfit.exporters import to_tflite
 from chipfit.graph import Array, Graph
 from chipfit.importers import load_graph
 from chipfit.model import Model
+from chipfit.npu import run_for_npu
 from chipfit.passes import float_weights
 from chipfit.report.data import Comparison, VerifyReport
 from chipfit.samples import Samples
@@ -33,15 +34,18 @@ def verify(
     *,
     boards: Sequence[str] = ("host",),
     oracles: bool = True,
+    optimize: Aim = "balanced",
     progress: Callable[[str], None] | None = None,
 ) -> VerifyReport:
     """Compare the reference with the generated C on each board, and with TFLite Micro and LiteRT where installed.
+
+    On a board with an Ethos-U it is the stream that Vela makes of the model, in the simulator.
 
     LiteRT would quantize the inputs of float layers with int8 weights as it runs, which is another computation: it gets
     these weights as float32. Samples run in order, state going on from one to the next. A board that the model does not
     fit, or an oracle that cannot run it, is listed as skipped with the reason; an integer model with one differing byte
     is not ``passed``.
-    ``progress`` is told what runs now.
+    ``optimize``: the goal that the C is compiled for. ``progress`` is told what runs now.
     """
     expected = model.run_samples(samples)
     tolerance = FLOAT_TOLERANCE if model.is_float else 0.0
@@ -58,8 +62,12 @@ def verify(
 
     for board in boards:
         target = load_board(board)
+        if target.npu is not None:
+            what = f"Vela's stream for {target.npu.accelerator} (simulated)"
+            compare(what, lambda board=board: _run_npu(model, board, samples))
+            continue
         what = "C on the host" if target.is_host else f"C on {board} (emulated {target.core.name})"
-        compare(what, lambda board=board: _run_board(model, board, samples))
+        compare(what, lambda board=board: _run_board(model, board, samples, optimize))
     if oracles and model.source is not None:
         source = model.source
         stated = load_graph(source, name=model.name)
@@ -73,16 +81,26 @@ def verify(
     return VerifyReport(model.name, len(samples), tolerance, tuple(comparisons))
 
 
-def _run_board(model: Model, board: str, samples: Samples) -> Outputs | str:
+def _run_board(model: Model, board: str, samples: Samples, optimize: Aim) -> Outputs | str:
     """Outputs, or why there are none: the board is too small or its core has no kernel. All else is an error."""
     with tempfile.TemporaryDirectory(prefix="chipfit-verify-") as folder:
         try:
-            firmware = compile_graph(model.graph, board, Path(folder) / "firmware")
+            firmware = compile_graph(model.graph, board, Path(folder) / "firmware", optimize=optimize)
         except ChipfitError as error:
             if error.code not in ("M001", "O002"):
                 raise
             return error.message
         return firmware.run(samples).outputs
+
+
+def _run_npu(model: Model, board: str, samples: Samples) -> Outputs | str:
+    """Outputs of the stream for a board's NPU, or why there are none."""
+    try:
+        return run_for_npu(model, board, samples)
+    except ChipfitError as error:
+        if error.code not in ("M001", "A003", "A004"):
+            raise
+        return error.message
 
 
 def _reason_against_tflm(graph: Graph) -> str | None:

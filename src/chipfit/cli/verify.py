@@ -12,6 +12,7 @@ from chipfit.cli._options import (
     ChannelsLast,
     InputFile,
     ModelFile,
+    Optimize,
     RandomCount,
     Seed,
     load_model,
@@ -31,6 +32,7 @@ def verify(
     input_file: InputFile = None,
     random: RandomCount = None,
     seed: Seed = None,
+    optimize: Optimize = "balanced",
     no_oracles: Annotated[
         bool, typer.Option("--no-oracles", help="Leave out TFLite Micro and LiteRT, even if they are installed.")
     ] = False,
@@ -54,7 +56,12 @@ def verify(
         samples, _ = read_inputs(loaded.inputs, input_file, random, seed, default=SAMPLES)
         say.say("the reference runs")
         report = chipfit.verify(
-            loaded, samples, boards=boards, oracles=not no_oracles, progress=lambda name: say.say(f"{name} runs")
+            loaded,
+            samples,
+            boards=boards,
+            oracles=not no_oracles,
+            optimize=optimize,
+            progress=lambda name: say.say(f"{name} runs"),
         )
     left_out = any(c.skipped is not None for c in report.comparisons[: len(boards)])
     if as_json:

@@ -1,0 +1,194 @@
+"""``chipfit deploy``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from chipfit.cli._options import AsJson, BoardName, InputForm
+from chipfit.cli._pictures import Mean, Resize, Scale, Side, Std, preprocessing
+from chipfit.errors import ChipfitError
+
+if TYPE_CHECKING:
+    from chipfit.cli._console import Talk
+    from chipfit.deployment import Listener
+    from chipfit.training.settings import TrainSettings
+
+
+def deploy(
+    context: typer.Context,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A folder of pictures, a sub-folder for each class; a run of `chipfit train`; a model.",
+        ),
+    ],
+    board: BoardName,
+    framework: Annotated[
+        str | None, typer.Option("--framework", "-f", metavar="NAME", help="Write a project, too: arduino, zephyr, ...")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Where all goes.  [default: SOURCE-BOARD]")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="FILE", help="Pretrained: a file of Keras, or `imagenet`.")
+    ] = None,
+    backbone: Annotated[
+        str, typer.Option("--backbone", metavar="NAME", help="The network that is trained.")
+    ] = "mobilenet_v1",
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", metavar="A", help="Its width, 0.125 to 1.  [default: 0.25]")
+    ] = None,
+    size: Annotated[
+        str, typer.Option("--size", metavar="N|HxW", help="Pixels of a picture's sides, 32 to 224.")
+    ] = "64",
+    grey: Annotated[bool, typer.Option("--grey", help="Pictures without colours.")] = False,
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=1, metavar="N", help="Times that all layers see all pictures.")
+    ] = 8,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="S", help="Of training.")] = 0,
+    val: Annotated[
+        Path | None, typer.Option("--val", metavar="DIR", help="Pictures to judge by, in a folder of their own.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", metavar="DATA", help="For a model: pictures or an .npz, to choose integers with."),
+    ] = None,
+    resize: Resize = "crop",
+    side: Side = 0,
+    scale: Scale = "1",
+    mean: Mean = "0",
+    std: Std = "1",
+    optimize: Annotated[
+        Literal["auto", "balanced", "speed", "size", "ram"],
+        typer.Option(
+            "--optimize", help="As for `chipfit compile`; auto: the first that fits of balanced, size and ram."
+        ),
+    ] = "auto",
+    input_form: InputForm = "whole",
+    max_flash: Annotated[
+        float | None, typer.Option("--max-flash", min=1, metavar="KIB", help="Flash that the program may take.")
+    ] = None,
+    max_ram: Annotated[
+        float | None, typer.Option("--max-ram", min=1, metavar="KIB", help="RAM that it may take, stack included.")
+    ] = None,
+    max_ms: Annotated[
+        float | None, typer.Option("--max-ms", min=0.001, metavar="MS", help="Milliseconds that one run may take.")
+    ] = None,
+    verify: Annotated[
+        int, typer.Option("--verify", min=1, metavar="N", help="Samples that run on the emulated chip.")
+    ] = 100,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a folder that is not chipfit's, and over edited files.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """From pictures or a model to a program that is proven on the emulated chip, and a project to flash.
+
+    Trains or loads, quantizes, compiles, verifies, writes the project; prints each command that does the same alone.
+    Called again it goes on with what is there. If the program does not fit, it says what would.
+    """
+    from chipfit.cli._console import show, show_json, talk
+    from chipfit.deployment import Limits, Request
+    from chipfit.deployment import deploy as run
+    from chipfit.quantize import Preprocessing
+    from chipfit.report.text_deploy import deploy_text
+    from chipfit.targets import load_board
+
+    _refuse_idle(context, source)
+    target = load_board(board)
+    how = preprocessing(resize, side, scale, mean, std)
+    request = Request(
+        source=source,
+        board=target,
+        board_name=board,
+        folder=out or Path(f"{source.resolve().stem}-{target.name}"),
+        framework=framework,
+        settings=_settings(weights, backbone, alpha, size, grey, epochs, seed),
+        validation=val,
+        data=data,
+        preprocessing=None if how == Preprocessing() else how,
+        goal=None if optimize == "auto" else optimize,
+        limits=Limits(_bytes(max_flash), _bytes(max_ram), max_ms),
+        rows=input_form == "rows",
+        verified=verify,
+        force=force,
+    )
+    try:
+        with talk("reading") as say:
+            report = run(request, _listener(say))
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on", err=True)
+        raise
+    if as_json:
+        show_json(report.to_json())
+    else:
+        show(lambda width: deploy_text(report, width))
+    if report.problem:
+        raise typer.Exit(1)
+
+
+def _refuse_idle(context: typer.Context, source: Path) -> None:
+    """Raise ChipfitError U001 for options that would change nothing."""
+    from chipfit.deployment.source import is_pictures, is_run
+
+    of_training = ("weights", "backbone", "alpha", "size", "grey", "epochs", "seed", "val")
+    of_models = ("data", "resize", "side", "scale", "mean", "std")
+    given = {n for n in (*of_training, *of_models) if str(context.get_parameter_source(n)).endswith("COMMANDLINE")}
+    if is_pictures(source):
+        idle, what = given & set(of_models), "a model's file; of pictures, `chipfit train` takes more options"
+    else:
+        idle = given & set(of_training if not is_run(source) else (*of_training, *of_models))
+        what = "a folder of pictures" + ("; a run keeps its own" if is_run(source) else "")
+    if idle:
+        options = ", ".join(f"--{name}" for name in sorted(idle))
+        raise ChipfitError("U001", f"{options} has no meaning for '{source}'", f"it is for {what}: leave it out")
+
+
+def _bytes(kib: float | None) -> int | None:
+    return None if kib is None else int(kib * 1024)
+
+
+def _settings(
+    weights: str | None, backbone: str, alpha: float | None, size: str, grey: bool, epochs: int, seed: int
+) -> TrainSettings:
+    from chipfit.cli._training import size_of
+    from chipfit.training.settings import TrainSettings
+
+    height, width = size_of(size)
+    return TrainSettings(
+        backbone=backbone, alpha=alpha, height=height, width=width, grey=grey, weights=weights, epochs=epochs, seed=seed
+    )
+
+
+def _listener(say: Talk) -> Listener:
+    from chipfit.deployment import Listener
+    from chipfit.training.loop import Epoch, Watch
+
+    class Training(Watch):
+        def batch(self, number: int, phase: str, done: int, total: int, loss: float, accuracy: float | None) -> None:
+            right = "" if accuracy is None else f", {100 * accuracy:.1f} % right"
+            say.say(f"epoch {number} ({phase}): {done} of {total} batches{right}")
+
+        def epoch(self, epoch: Epoch, is_best: bool) -> None:
+            right = "" if epoch.val_accuracy is None else f"{100 * epoch.val_accuracy:.2f} % of validation right, "
+            best = ", best so far" if is_best else ""
+            say.tell(f"  epoch {epoch.number} ({epoch.phase}): {right}{epoch.seconds:.1f} s{best}")
+
+    class Telling(Listener):
+        training = Training()
+
+        def step(self, command: str, state: str) -> None:
+            say.tell(f"$ {command}" if state == "ran" else f"= {command}  (done before)")
+
+        def now(self, text: str) -> None:
+            say.say(text)
+
+    return Telling()
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(deploy)
