@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chipfit.graph import Graph
     from chipfit.interpreter import Interpreter
     from chipfit.model import Model, load
+    from chipfit.project import ProjectReport, write_project
     from chipfit.quantization import quantize_model
     from chipfit.report.data import CompileReport, RunReport, VerifyReport
     from chipfit.streaming import stream
@@ -43,6 +44,7 @@ _HOMES = {
     "Graph": "chipfit.graph",
     "Interpreter": "chipfit.interpreter",
     "Model": "chipfit.model",
+    "ProjectReport": "chipfit.project",
     "RunReport": "chipfit.report.data",
     "VerifyReport": "chipfit.report.data",
     "board_names": "chipfit.targets",
@@ -53,6 +55,7 @@ _HOMES = {
     "quantize_model": "chipfit.quantization",
     "stream": "chipfit.streaming",
     "verify": "chipfit.verification",
+    "write_project": "chipfit.project",
 }
 
 __all__ = [
@@ -66,6 +69,7 @@ __all__ = [
     "Graph",
     "Interpreter",
     "Model",
+    "ProjectReport",
     "RunReport",
     "VerifyReport",
     "__version__",
@@ -77,6 +81,7 @@ __all__ = [
     "quantize_model",
     "stream",
     "verify",
+    "write_project",
 ]
 
 

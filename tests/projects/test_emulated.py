@@ -21,15 +21,19 @@ from projects.building import run
 from projects.small import build_cmake, build_sketch, pictures, table, two_inputs, with_state
 
 BARE = [load_board(name) for name in board_names() if load_board(name).core.arch in ("arm", "riscv")]
-# boards that other tests here use go before: what is compiled for one is compiled once
-USED = ("arduino-nano-33-ble", "nucleo-f103rb", "raspberry-pi-pico")
-ONE_OF_EACH_CORE = sorted({b.core.name: b.name for b in sorted(BARE, key=lambda b: b.name in USED)}.values())
+# what start-up code and linker script depend on; boards that other tests here use go before, since what is compiled for
+# one is compiled once
+USED = ("arduino-nano-33-ble", "raspberry-pi-pico")
+KINDS = {
+    (b.core.arch, b.core.bits, "fpu" in b.core.features, "mve" in b.core.features): b.name
+    for b in sorted(BARE, key=lambda b: b.name in USED)
+}
 BOARD = load_board("arduino-nano-33-ble")
 HOW = Preprocessing(scale=1 / 255, mean=(0.1,))
 
 
-@pytest.mark.parametrize("board", ONE_OF_EACH_CORE)
-def test_cmake_on_every_core(board: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("board", [*KINDS.values(), "stm32f746-disco"])  # which has several memories
+def test_cmake_on_every_kind_of_core(board: str, tmp_path: Path) -> None:
     labels = [f"class {i}" for i in range(9)]
     report = write_project(
         pictures(), board, "cmake", tmp_path / "p", preprocessing=HOW, labels=labels, count=2, name="net"

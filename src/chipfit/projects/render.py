@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -67,6 +68,7 @@ def project_files(framework: Framework, context: Context, model: dict[str, str])
     return files, context
 
 
+@cache
 def environment() -> Environment:
     """Templates of all frameworks: an unknown name is an error; a line with a tag alone leaves no line."""
     jinja = Environment(
