@@ -157,7 +157,8 @@ def test_count_of_leading_zeros() -> None:
 REFUSED = {
     "an unknown word": (lambda: Stream().op(Operation.STOP), 0x3FF, "is no command"),
     "an unknown register": (lambda: Stream(), 0x0A0 | 1 << 14, "is no command"),
-    "tanh of 16 bits": (lambda: pool((1, 1, 1)).set(ACTIVATION=3), None, "tanh or sigmoid"),
+    "tanh of 8 bits": (lambda: pool((1, 1, 1)).set(ACTIVATION=3), None, "activation 3 of int8"),
+    "an unknown curve": (lambda: pool((1, 1, 1)).set(ACTIVATION=5), None, "activation 5 of int8"),
     "truncation": (lambda: pool((1, 1, 1), kernel=2, padding=1).set(OFM_PRECISION=1 | 1 << 14), None, "rounding 1"),
     "reversed rows": (lambda: pool((2, 1, 1)).set(OFM_STRIDE_Y=-1), None, "reversed maps"),
     "outside of memory": (lambda: pool((2, 1, 1)).set(IFM_BASE0=1023), None, "ends at byte 1,025"),

@@ -6,10 +6,10 @@ compute; ``simulate`` runs it all.
 """
 
 from chipfit.ethosu.accelerators import ACCELERATORS, Accelerator, require
-from chipfit.ethosu.memory import READ_ONLY, SCRATCH, SCRATCH_FAST
+from chipfit.ethosu.memory import READ_ONLY, SCRATCH, SCRATCH_FAST, Memory
 from chipfit.ethosu.payload import Payload, parse_payload
-from chipfit.ethosu.registers import Rounding
-from chipfit.ethosu.simulate import Simulator, Statistics
+from chipfit.ethosu.registers import Registers, Rounding
+from chipfit.ethosu.simulate import Simulator, Statistics, Watch
 
 __all__ = [
     "ACCELERATORS",
@@ -17,10 +17,13 @@ __all__ = [
     "SCRATCH",
     "SCRATCH_FAST",
     "Accelerator",
+    "Memory",
     "Payload",
+    "Registers",
     "Rounding",
     "Simulator",
     "Statistics",
+    "Watch",
     "parse_payload",
     "require",
 ]

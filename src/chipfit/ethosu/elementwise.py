@@ -30,7 +30,7 @@ _UNARY = (Mode.LRELU, Mode.ABS, Mode.CLZ)
 
 
 def elementwise(r: Registers, memory: Memory, parameter: int) -> Int:
-    """ELEMENTWISE: (height, width, channels), scaled."""
+    """ELEMENTWISE: (runs, height, width, channels), scaled."""
     if parameter not in frozenset(Mode):
         raise ChipfitError("A001", f"the operation {parameter} on elements is not modelled")
     mode = Mode(parameter)
@@ -64,7 +64,7 @@ def _second(r: Registers, memory: Memory) -> Int:
     if bits & 0x80:
         is_signed = bool(r.parameter("IFM2_PRECISION") & 1)
         read = r.signed if is_signed else r.parameter
-        return np.full((1, 1, 1), read("IFM2_SCALAR") - read("IFM2_ZERO_POINT"), np.int64)
+        return np.full((1, 1, 1, 1), read("IFM2_SCALAR") - read("IFM2_ZERO_POINT"), np.int64)
     source = r.feature_map("IFM2")
     zero = source.zero_point if source.dtype.itemsize < 4 else 0
     height, width, depth = (1 if bits >> axis & 1 else n for axis, n in enumerate(r.ofm_shape))

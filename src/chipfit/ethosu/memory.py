@@ -1,8 +1,13 @@
-"""What the NPU reads and writes: regions of bytes, its internal memory, and feature maps in them."""
+"""What the NPU reads and writes: regions of bytes, its internal memory, and feature maps in them.
+
+A stream may be executed for several inputs at once. Then each of the memories that it writes has a row of bytes for
+each of these runs; constants have one row. Feature maps are (runs, height, width, channels).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,16 +21,30 @@ Bytes = npt.NDArray[np.uint8]
 READ_ONLY, SCRATCH, SCRATCH_FAST = 0, 1, 2
 """Regions, by number."""
 
+MOST_ELEMENTS = 1 << 26
+"""Of any array that an operation of one run needs: damaged registers can ask for 2**48."""
+
 _BLOCK = 16
 """Channels of a block in NHCWB16."""
 
 
+def check_size(what: str, *sizes: int, most: int = MOST_ELEMENTS) -> None:
+    """Raise ChipfitError A001 unless an array of these sizes is one that a real stream can need."""
+    if prod(sizes) > most:
+        shape = "x".join(map(str, sizes))
+        raise ChipfitError("A001", f"{what} of {shape} is more than the simulator's {most:,}", "the file is damaged")
+
+
 class Memory:
-    """``regions``: bytes by number. Every access is checked: ChipfitError A001 where it leaves its region."""
+    """``regions``: bytes by number, (bytes,), or (runs, bytes) where there are several runs.
+
+    Every access is checked: ChipfitError A001 where it leaves its region.
+    """
 
     def __init__(self, regions: dict[int, Bytes], internal_bytes: int) -> None:
-        self._regions = regions
-        self.internal = np.zeros(internal_bytes, np.uint8)
+        self._regions = {number: np.atleast_2d(region) for number, region in regions.items()}
+        self.runs = max(len(region) for region in self._regions.values())
+        self.internal = np.zeros((self.runs, internal_bytes), np.uint8)
 
     def clear(self) -> None:
         """Zeros in all regions that are no constants, and in the internal memory."""
@@ -34,7 +53,7 @@ class Memory:
                 memory[...] = 0
 
     def bytes_at(self, region: int, address: int, count: int, what: str) -> Bytes:
-        """A view of so many bytes."""
+        """A view of so many bytes: (runs, count), of constants (1, count)."""
         return self._checked(self._region(region), address, count, f"{what} in region {region}")
 
     def internal_at(self, address: int, count: int, what: str) -> Bytes:
@@ -42,17 +61,18 @@ class Memory:
         return self._checked(self.internal, address, count, f"{what} in the internal memory")
 
     def read(self, tensor: FeatureMap, height: int, width: int, depth: int) -> Int:
-        """The stored elements."""
-        out = np.empty((height, width, depth), np.int64)
+        """The stored elements: (runs, height, width, depth)."""
+        check_size(f"the {tensor.name}", height, width, depth)
+        out = np.empty((self.runs, height, width, depth), np.int64)
         for rows, columns, channels, view in self._tiles(tensor, height, width, depth):
-            out[rows, columns, channels] = view
+            out[:, rows, columns, channels] = view
         return out
 
     def write(self, tensor: FeatureMap, elements: Int) -> None:
-        for rows, columns, channels, view in self._tiles(tensor, *elements.shape):
+        for rows, columns, channels, view in self._tiles(tensor, *elements.shape[1:]):
             if not view.flags.writeable:
                 raise ChipfitError("A001", f"the {tensor.name} is written into region {tensor.region}, a constant")
-            view[...] = elements[rows, columns, channels]
+            view[...] = elements[:, rows, columns, channels]
 
     def _tiles(
         self, tensor: FeatureMap, height: int, width: int, depth: int
@@ -75,7 +95,7 @@ class Memory:
     def _piece(
         self, tensor: FeatureMap, base: int, height: int, width: int, depth: int
     ) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
-        """Views (height, width, channels): one in NHWC, one for each block of channels in NHCWB16."""
+        """Views (runs, height, width, channels): one in NHWC, one for each block of channels in NHCWB16."""
         to_row, to_column, to_block = tensor.strides
         size = tensor.dtype.itemsize
         if not tensor.blocked:
@@ -90,17 +110,17 @@ class Memory:
     def _view(
         self, tensor: FeatureMap, base: int, shape: tuple[int, int, int], strides: tuple[int, int, int]
     ) -> npt.NDArray[Any]:
-        if min(strides) < 0:
+        if min(*strides, base) < 0:  # a stride between blocks of channels is in the base
             raise ChipfitError("A001", f"the {tensor.name} has the strides {strides}: reversed maps are not modelled")
         region = self._region(tensor.region)
         last = base + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + tensor.dtype.itemsize
-        if last > len(region):
+        if last > region.shape[1]:
             raise ChipfitError(
                 "A001",
                 f"the {tensor.name} {list(shape)} at {base:#x} ends at byte {last:,} of region {tensor.region}, "
-                f"which has {len(region):,}",
+                f"which has {region.shape[1]:,}",
             )
-        return np.ndarray(shape, tensor.dtype, region.data, base, strides)
+        return np.ndarray((len(region), *shape), tensor.dtype, region.data, base, (region.strides[0], *strides))
 
     def _region(self, number: int) -> Bytes:
         if number not in self._regions:
@@ -109,6 +129,6 @@ class Memory:
 
     @staticmethod
     def _checked(memory: Bytes, address: int, count: int, what: str) -> Bytes:
-        if address + count > len(memory):
-            raise ChipfitError("A001", f"{what} ends at byte {address + count:,} of {len(memory):,}")
-        return memory[address : address + count]
+        if address + count > memory.shape[1]:
+            raise ChipfitError("A001", f"{what} ends at byte {address + count:,} of {memory.shape[1]:,}")
+        return memory[:, address : address + count]

@@ -177,4 +177,4 @@ class Registers:
 
 
 Int = npt.NDArray[np.int64]
-"""Feature maps while they are computed: (height, width, channels)."""
+"""Feature maps while they are computed: (runs, height, width, channels)."""

@@ -41,7 +41,8 @@ class Simulator:
     """A payload and its constants, ready to run. Weights are decoded once, at the first run."""
 
     def __init__(self, payload: Payload, regions: dict[int, Bytes], *, dense: Rounding | None = None) -> None:
-        """``regions``: bytes of each memory region; those that are constants should not be writeable.
+        """``regions``: bytes of each memory region, (bytes,) or, to execute the stream for several inputs at once,
+        (runs, bytes); those that are constants have one row, and should not be writeable.
 
         ``dense``: another rounding of layers with one output pixel and one tap, such as ``NATURAL``, with which newer
         reference kernels of LiteRT compute FULLY_CONNECTED; None: what the stream says, as the hardware does.

@@ -112,13 +112,17 @@ class _Side:
         self.numbers += [(part << width) + (remainders >> (i * width) & mask) for i, part in enumerate(parts)]
 
 
-def decode(stream: bytes) -> Int:
-    """The weights of a stream in its order, zero points taken off. Raises ChipfitError A001 for a damaged one."""
+def decode(stream: bytes, wanted: int | None = None) -> Int:
+    """The weights of a stream in its order, zero points taken off. Raises ChipfitError A001 for a damaged one.
+
+    ``wanted``: how many are needed; slices behind them are not read. A slice may hold 32,768 weights in a few bytes.
+    """
     bits = _Bits(stream)
     palette: _Palette | None = None
     slices: list[Int] = []
     had_zero_runs: bool | None = None
-    while bits.left:
+    found = 0
+    while bits.left and (wanted is None or found < wanted):
         divisor = bits.take(3)
         if divisor == _END:
             bits.align()
@@ -143,6 +147,7 @@ def decode(stream: bytes) -> Int:
         zeros = _Side(count + is_new, divisor) if runs else None
         _read_slice(bits, weights, zeros, plain=plain, truncated=truncated)
         slices.append(_interleaved(palette.weights(weights.numbers), zeros.numbers if zeros else None, is_new))
+        found += len(slices[-1])
     return np.concatenate(slices) if slices else np.zeros(0, np.int64)
 
 

@@ -9,8 +9,9 @@ from itertools import product
 
 import numpy as np
 
+from chipfit.errors import ChipfitError
 from chipfit.ethosu.accelerators import Accelerator
-from chipfit.ethosu.memory import Memory
+from chipfit.ethosu.memory import Bytes, Memory, check_size
 from chipfit.ethosu.registers import Int, KernelShape, Registers
 from chipfit.ethosu.weight_stream import damaged, decode
 
@@ -62,6 +63,7 @@ class Weights:
         kernel, channels = r.kernel, r.ofm_shape[2]
         block = r.parameter("OFM_BLK_DEPTH_M1") + 1
         inner = 1 if depthwise else depth
+        check_size("the weights", channels, kernel.height, kernel.width, inner)
         parts = _parts(r, self._accelerator)
         result = np.zeros((channels, kernel.height, kernel.width, inner), np.int64)
         for core, part in enumerate(parts):
@@ -85,7 +87,7 @@ class Weights:
             raw = self._memory.bytes_at(
                 r.parameter("SCALE_REGION") & 7, address, _SCALE_BYTES * count, "a scale stream"
             )
-            entries = raw.reshape(count, _SCALE_BYTES).astype(np.int64)
+            entries = _of_one_run(raw).reshape(count, _SCALE_BYTES).astype(np.int64)
             bias = (entries[:, :5] << np.arange(0, 40, 8)).sum(axis=1)
             result[0, part] = (bias ^ (1 << 39)) - (1 << 39)
             result[1, part] = (entries[:, 5:9] << np.arange(0, 32, 8)).sum(axis=1)
@@ -95,16 +97,23 @@ class Weights:
     def _stream(self, r: Registers, name: str, order: Order) -> Int:
         region = r.parameter("WEIGHT_REGION") & 7
         raw = self._memory.bytes_at(region, r.address(f"{name}_BASE"), r.length(f"{name}_LENGTH"), "a weight stream")
-        key = (raw.tobytes(), order)
+        key = (_of_one_run(raw).tobytes(), order)
         if key not in self._decoded:
             places = stream_order(order)
-            values = decode(key[0])
+            values = decode(key[0], len(places))
             if len(values) < len(places):
                 raise damaged(f"it holds {len(values):,} weights, {len(places):,} are needed")
             weights = np.zeros(int(np.prod(order.shape)), np.int64)
             weights[places[places >= 0]] = values[: len(places)][places >= 0]
             self._decoded[key] = weights.reshape(order.shape)
         return self._decoded[key]
+
+
+def _of_one_run(raw: Bytes) -> Bytes:
+    """The bytes of a stream, which all runs share."""
+    if len(raw) > 1 and (raw != raw[0]).any():
+        raise ChipfitError("A001", "weights that depend on the input are not modelled")
+    return raw[0]
 
 
 def _parts(r: Registers, accelerator: Accelerator) -> list[slice]:

@@ -1,4 +1,7 @@
-"""What runs models on this computer: their C, compiled for it, or LiteRT. Batches go to all cores."""
+"""What runs models on this computer: their C, compiled for it, LiteRT, or, for a file of Vela, its NPU's simulator.
+
+Batches go to all cores.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,12 @@ from chipfit.errors import ChipfitError
 from chipfit.evaluation.candidates import Candidate, size_of
 from chipfit.graph import Array, DType, Graph
 from chipfit.model import Model
+from chipfit.npu import Executor, streams_of
 from chipfit.oracle import LITERT_MISSING, have_litert, quiet
 from chipfit.quantize.prepare import judged
 from chipfit.report.data import TensorInfo
 
-HOST_C, LITERT = "chipfit C", "LiteRT"
+HOST_C, LITERT, SIMULATOR = "chipfit C", "LiteRT", "Ethos-U simulator"
 
 WORKERS = min(os.cpu_count() or 1, 8)
 """Threads that models and readers of pictures share."""
@@ -50,7 +54,10 @@ class Engine:
         self._clipped = self._elements = 0
         self.runners: list[Runner]
         self._scores = candidate.scores[1]
-        if candidate.model is not None and (candidate.is_integer or not have_litert()):
+        if candidate.model is not None and streams_of(candidate.model.graph):
+            self.name = SIMULATOR
+            self.runners = [_StreamRunner(candidate.model.graph, candidate.scores[1].name) for _ in range(WORKERS)]
+        elif candidate.model is not None and (candidate.is_integer or not have_litert()):
             self.name = HOST_C
             self.runners, self._scores = _host_runners(candidate.model, WORKERS)
         elif have_litert():
@@ -172,6 +179,25 @@ def _interleaved(inputs: Sequence[Array]) -> Array:
     """The bytes of all inputs, sample by sample."""
     rows = [np.ascontiguousarray(x).reshape(len(x), -1).view(np.uint8) for x in inputs]
     return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1)
+
+
+# ---------------------------------------------------------------------------------------------- command streams
+
+
+class _StreamRunner:
+    """A file of Vela: its streams in the simulator, the operators around them by their definitions."""
+
+    def __init__(self, graph: Graph, scores: str) -> None:
+        named = next((v for v in graph.values() if v.name == scores), graph.outputs[0])
+        self._executor = Executor(Graph(graph.name, graph.inputs, [named, graph.outputs[0]], graph.nodes))
+
+    def run(self, inputs: Sequence[Array]) -> tuple[Array, Array]:
+        scores, output = (y.reshape(len(y), -1) for y in self._executor.run(inputs))
+        return scores, output
+
+    def single(self, inputs: Sequence[Array]) -> Callable[[], Any]:
+        first = [x[:1] for x in inputs]
+        return lambda: self._executor.run(first)
 
 
 # ---------------------------------------------------------------------------------------------- LiteRT

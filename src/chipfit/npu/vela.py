@@ -56,11 +56,16 @@ class MemoryTraffic:
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """``tflite``: the new file. Figures are Vela's estimates; ``cycles``: of the NPU, at its clock."""
+    """``tflite``: the new file. Figures are Vela's estimates.
+
+    ``cycles``: of the NPU at ``clock_hz``; ``constants``: bytes of weights, scales and tables in the file.
+    """
 
     tflite: bytes
     version: str
     cycles: int
+    clock_hz: int
+    constants: int
     npu_operators: int
     cpu_operators: int
     weights: int
@@ -88,7 +93,10 @@ def compile_with_vela(
         lines = "".join(f"\n  {line[:300]}" for line in error.said[-_LINES:])
         raise ChipfitError("A003", f"Vela {error.reason}{':' if lines else ''}{lines}", _HINT) from None
     memories = tuple(MemoryTraffic(*row) for row in made.pop("memories"))
-    return Compiled(version=found, memories=memories, left=tuple(left_to_cpu(said)), **made)
+    left = left_to_cpu(said)
+    if len(left) > made["cpu_operators"]:  # it may speak of one several times
+        left = list(dict.fromkeys(left))
+    return Compiled(version=found, memories=memories, left=tuple(left), **made)
 
 
 _HINT = "Vela takes int8 and int16 models with static shapes: quantize the model with `chipfit quantize`"
@@ -123,10 +131,24 @@ def _options(aim: Aim, sram_bytes: int) -> str:
     )
 
 
-def _sram_limit(known: str, memory_mode: str) -> int:
-    """What a memory mode of Vela's configuration lets activations take; modes inherit from one another."""
+def _clock(known: str, system: str) -> int:
+    """The NPU's clock of a system of Vela's configuration, Hz."""
+    section = f"System_Config.{system}"
+    config = _parsed(known)
+    if not config.has_section(section):
+        raise ChipfitError("A003", f"Vela knows no system '{system}'", "see its configuration file")
+    return int(config.getfloat(section, "core_clock"))
+
+
+def _parsed(known: str) -> ConfigParser:
     config = ConfigParser(inline_comment_prefixes=(";",))
     config.read_string(known)
+    return config
+
+
+def _sram_limit(known: str, memory_mode: str) -> int:
+    """What a memory mode of Vela's configuration lets activations take; modes inherit from one another."""
+    config = _parsed(known)
     section = memory_mode
     while section:
         name = section if section.startswith(_MODE) else f"{_MODE}{section}"
@@ -155,6 +177,8 @@ def _compile(tflite: bytes, target: Npu, aim: Aim, sram_bytes: int | None) -> di
     return {
         "tflite": bytes(made.model),
         "cycles": int(report.totalCycles),
+        "clock_hz": _clock(known, target.system),
+        "constants": int(report.readOnlyPeakUsage),
         "npu_operators": int(report.npuOps),
         "cpu_operators": int(report.cpuOps),
         "weights": int(report.originalWeights),

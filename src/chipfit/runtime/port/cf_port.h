@@ -2,8 +2,8 @@
  *
  * Everything goes through semihosting, the standard by which a program asks its debugger for a service, so that the
  * same ELF runs on chipfit's emulator, on `qemu-system-* -semihosting` and on a board under a debugger. Input is
- * the file "chipfit.in", output the file "chipfit.out", text goes to the console. An AVR has no semihosting: there chipfit's
- * emulator watches three I/O registers (port_avr.c), and texts lie in flash. */
+ * the file "chipfit.in", output the file "chipfit.out", text goes to the console. An AVR has no semihosting: there
+ * chipfit's emulator watches three I/O registers (port_avr.c), and texts lie in flash. */
 #ifndef CF_PORT_H
 #define CF_PORT_H
 
