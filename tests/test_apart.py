@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from chipfit.errors import ChipfitError
 from chipfit.apart import ApartError, call_apart
+from chipfit.errors import ChipfitError
 from importers import elsewhere
 
 

@@ -82,8 +82,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "streaming": MODEL | {"exporters", "interpret", "model", "passes"} | FIGURES,
     "training": {"errors", "graph", "evaluation", "exporters", "importers", "metadata", "model", "quantize"} | FIGURES,
     "interpreter": {"errors", "graph", "build", "emulate", "interpret", "model"},
-    "verification": {"errors", "graph", "exporters", "importers", "passes", "build", "model", "npu", "oracle", "samples"}
-    | {"targets"}
+    "verification": {"errors", "graph", "exporters", "importers", "passes", "build", "model", "npu", "oracle"}
+    | {"samples", "targets"}
     | FIGURES,
     "inspection": MODEL | {"build", "codegen", "model", "plan", "targets"} | FIGURES,
     "bench": {"errors", "build", "firmware", "model", "targets", "verification"} | FIGURES,

@@ -77,7 +77,7 @@ flash = { origin = 0, size = "FLASH" }
 ram = { origin = 0x2000_0000, size = "RAM" }
 """
     board = tmp_path / "tiny.toml"
-    for flash, ram, words in (("64K", "4K", "RAM"), ("9K", "64K", "flash")):
+    for flash, ram, words in (("64K", "2K", "RAM"), ("9K", "64K", "flash")):
         board.write_text(text.replace("FLASH", flash).replace("RAM", ram))
         with pytest.raises(chipfit.ChipfitError, match=words) as caught:
             model.compile(str(board), tmp_path / "out")

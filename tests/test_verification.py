@@ -24,7 +24,7 @@ core = "cortex-m0plus"
 clock_hz = 1_000_000
 [memory]
 flash = { origin = 0, size = "64K" }
-ram = { origin = 0x2000_0000, size = "4K" }
+ram = { origin = 0x2000_0000, size = "2K" }
 """
 
 

@@ -63,7 +63,7 @@ CODES: dict[str, ErrorCode] = {
     ),
     "D002": ErrorCode(
         "a tool of the board failed",
-        "The command that was printed ended with an error. What it printed says why; the same command can be run by hand.",
+        "The command that was printed ended with an error. What it printed says why; it can be run by hand, too.",
     ),
     # E: emulation
     "E001": ErrorCode(
@@ -135,7 +135,7 @@ CODES: dict[str, ErrorCode] = {
     "N001": ErrorCode(
         "pictures that cannot be learned from",
         "Training takes a folder with one sub-folder per class, at least two of them, each with pictures that can be "
-        "read; or folders `train` and `val` of such sub-folders with equal names.",
+        "read; or folders `train` and `val` of such sub-folders with equal names; or a CSV file with numbers for each.",
     ),
     "N002": ErrorCode(
         "weights of another network",
@@ -170,8 +170,8 @@ CODES: dict[str, ErrorCode] = {
     "P003": ErrorCode("cannot write the output", "The file or folder cannot be written: see the reason that is named."),
     "P004": ErrorCode(
         "the project was edited",
-        "Files that chipfit wrote into the folder were changed since. Nothing was overwritten. Choose another folder, or "
-        "pass --force. Files of your own stay in any case.",
+        "Files that chipfit wrote into the folder were changed since. Nothing was overwritten. Choose another folder, "
+        "or pass --force. Files of your own stay in any case.",
     ),
     # Q: quantization
     "Q001": ErrorCode(

@@ -23,7 +23,7 @@ core = "cortex-m4f"
 clock_hz = 1_000_000
 [memory]
 flash = { origin = 0x0800_0000, size = "512K" }
-ram = { origin = 0x2000_0000, size = "4K" }
+ram = { origin = 0x2000_0000, size = "2K" }
 """
 
 

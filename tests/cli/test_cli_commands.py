@@ -113,16 +113,16 @@ def test_verify(cli: Call, demo_model: Path, tmp_path: Path) -> None:
 
 
 def test_verify_fails_where_a_board_is_too_small(cli: Call, demo_model: Path, tmp_path: Path) -> None:
-    result = cli("verify", demo_model, "--random", 1, "-b", small_board(tmp_path, "6K"), "--no-oracles")
+    result = cli("verify", demo_model, "--random", 1, "-b", small_board(tmp_path, "2K"), "--no-oracles")
     assert result.exit_code == 1
     assert "could not run the model" in result.stdout
 
 
 def test_does_not_fit(cli: Call, demo_model: Path, tmp_path: Path) -> None:
-    result = cli("compile", demo_model, "-b", small_board(tmp_path, "6K"), "-o", tmp_path / "out")
+    result = cli("compile", demo_model, "-b", small_board(tmp_path, "2K"), "-o", tmp_path / "out")
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert result.stderr.startswith("error[M001]: digits_int8 does not fit small: RAM 6.6 KiB of 6.0 KiB")
+    assert result.stderr.startswith("error[M001]: digits_int8 does not fit small: RAM 2.9 KiB of 2.0 KiB")
     assert "\n\nhint: " in result.stderr
     assert not (tmp_path / "out").exists()
 

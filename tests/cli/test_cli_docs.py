@@ -21,9 +21,12 @@ from chipfit.exporters.tflite import to_tflite
 from chipfit.importers.tflite.operators import OPERATORS
 from chipfit.kmodel import FlashFile, write_kfpkg
 from chipfit.kmodel.format.read import write_kmodel
+from chipfit.npu import compile_with_vela
+from chipfit.targets import load_board
 from chipfit.training.backbones import Network, build
 from importers.keras_nets import keras_or_skip
 from kmodel.files import tiny_v4
+from npu.nets import mean, with_float_ends
 from quantize.nets import mobile, pictures
 from streaming.windows import small_net
 from training.photos import write_classes
@@ -65,6 +68,10 @@ COMMANDS = {
         *("--labels", "{names}"),
     ],
     "chipfit.check": ["check", "{float}"],
+    "chipfit.npu_check": ["check", "{ends}", "-b", "corstone-300-u55-32", "--fix"],
+    "chipfit.npu_compile": ["compile", "{ends}", "-b", "corstone-300-u55-32", "--fix", "-o", "{out}"],
+    "chipfit.npu_inspect": ["inspect", "{stream}", "--trace"],
+    "chipfit.npu_run": ["run", "{stream}", "--trace", "--dense", "single"],
     "chipfit.convert": ["convert", "{float}", "--data", "{data}", "-o", "{out}.kmodel"],
     "chipfit.rewrite": ["convert", "{float}", "-o", "{out}.tflite"],
     "chipfit.kmodel": ["inspect", "{kmodel}"],
@@ -113,6 +120,17 @@ def _serial_port() -> Path:
     return Path(os.ttyname(pty.openpty()[1]))
 
 
+def _npu_files(folder: Path) -> dict[str, Path]:
+    """A model with conversions at its ends, and a file of Vela with the same around its stream."""
+    pytest.importorskip("ethosu", reason="the ethos-u-vela package is not installed")
+    ends, stream = folder / "ends.tflite", folder / "ends_vela.tflite"
+    ends.write_bytes(to_tflite(with_float_ends(mean(8))))
+    npu = load_board("corstone-300-u55-32").npu
+    assert npu is not None
+    stream.write_bytes(compile_with_vela(ends.read_bytes(), npu).tflite)
+    return {"ends": ends, "stream": stream}
+
+
 def documented() -> dict[str, set[str]]:
     """Keys by schema. An object that may be null has a row of its own, which its keys make superfluous."""
     sections = re.split(r"^## ", (DOCS / "json.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
@@ -157,6 +175,8 @@ def test_documented_keys_are_those_printed(
         images = kept["images"].reshape(-1, 8, 8, 1).astype(np.float32) / 16
         np.savez(tmp_path / "digits.npz", image=images, labels=kept["labels"])
     files["named_digits"] = tmp_path / "digits.npz"
+    if schema.startswith("chipfit.npu"):
+        files |= _npu_files(tmp_path)
     if schema == "chipfit.monitor":
         files["port"] = _serial_port()
     places = files | {

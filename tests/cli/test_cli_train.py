@@ -34,7 +34,7 @@ def write_run(folder: Path, **settings: Any) -> Path:
 def test_results_to_stdout_and_talk_to_stderr(cli: Call, tmp_path: Path) -> None:
     keras_or_skip()
     photos = write_classes(tmp_path / "photos", {"cat": 6, "dog": 6})
-    result = cli("train", photos, *TINY, "--epochs", "2", "-o", tmp_path / "run")
+    result = cli("train", photos, *TINY, "--epochs", "1", "-o", tmp_path / "run")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("photos: ds_cnn 0.125, 32x40 grey  ")
     assert "class  pictures  recall  precision  as cat  as dog" in result.stdout
@@ -42,12 +42,12 @@ def test_results_to_stdout_and_talk_to_stderr(cli: Call, tmp_path: Path) -> None
         "\n", " "
     )
     lines = result.stderr.splitlines()
-    assert [line.split("  ")[:2] for line in lines] == [["epoch 1", "all layers"], ["epoch 2", "all layers"]]
+    assert [line.split("  ")[:2] for line in lines] == [["epoch 1", "all layers"]]
     # more epochs of the same run, as JSON
-    result = cli("train", "--resume", "-o", tmp_path / "run", "--epochs", "3", "--json")
+    result = cli("train", "--resume", "-o", tmp_path / "run", "--epochs", "2", "--json")
     assert result.exit_code == 0, result.output
-    assert len(json.loads(result.stdout)["history"]) == 3
-    assert result.stderr.startswith("epoch 3  all layers")
+    assert len(json.loads(result.stdout)["history"]) == 2
+    assert result.stderr.startswith("epoch 2  all layers")
 
 
 def test_an_interruption_says_how_to_go_on(cli: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

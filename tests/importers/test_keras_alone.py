@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from chipfit.apart import ApartError, call_apart
 from chipfit.errors import ChipfitError
 from chipfit.graph import Graph
 from chipfit.importers import keras as door
 from chipfit.importers import load_graph
-from chipfit.apart import ApartError, call_apart
 from chipfit.importers.keras.alone import read_alone
 from importers.keras_nets import keras_or_skip, randomise
 

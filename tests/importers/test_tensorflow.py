@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import chipfit
+from chipfit.apart import ApartError
 from chipfit.errors import ChipfitError
 from chipfit.importers import tensorflow as door
-from chipfit.apart import ApartError
 from chipfit.importers.tensorflow.convert import (
     _problem,  # pyright: ignore[reportPrivateUsage]
     convert,

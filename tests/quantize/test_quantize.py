@@ -15,7 +15,9 @@ from chipfit.graph import Array, DType, Graph, Value
 from chipfit.interpret import evaluate, trace
 from chipfit.ops.cast import Cast
 from chipfit.ops.fully_connected import FullyConnected
+from chipfit.ops.log_softmax import LogSoftmax
 from chipfit.ops.mean import Mean
+from chipfit.ops.softmax import Softmax
 from chipfit.quantize import Quantized, parse_recipe, quantize_graph, samples_of
 from chipfit.quantize.calibrate import HEADROOM
 from chipfit.quantize.measure import agreement, signal_to_noise
@@ -246,6 +248,21 @@ def test_a_channel_of_zeros_beside_others() -> None:
     result = run(graph).graph
     assert all(s > 0 for v in result.values() if v.type.quant for s in v.q.scale)
     assert signal_to_noise(logits(graph, images), logits(result, images)) > 20.0
+
+
+@pytest.mark.parametrize("op", [Softmax(), Softmax(beta=0.5), LogSoftmax()], ids=lambda op: op.name)
+@pytest.mark.parametrize("size", [1e-6, 1e-9])
+def test_logits_that_hardly_differ(op: Softmax | LogSoftmax, size: float) -> None:
+    """Their scale is one that the kernels take, and all classes are as likely."""
+    b, rng = Builder(1, 6), np.random.default_rng(3)
+    z = b.add("logits", FullyConnected(), b.x, normal(rng, 3, 6, scale=size), np.zeros(3, np.float32))
+    x = normal(rng, 8, 1, 6, scale=1.0)
+    graph = b.graph(b.add("chances", op, z))
+    made = quantize_graph(graph, samples_of(x, graph.inputs))
+    node = next(n for n in made.graph.nodes if n.op.name == op.name)
+    assert node["x"].q.s * (op.beta if isinstance(op, Softmax) else 1.0) > 2.0**-26
+    stored = evaluate(made.graph, [np.zeros((1, 6), np.int8)])[0]
+    assert len(set(stored.ravel().tolist())) == 1
 
 
 @pytest.mark.parametrize("level", [0.0, 0.7])

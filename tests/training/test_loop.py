@@ -14,6 +14,7 @@ from chipfit.graph import Array
 from chipfit.training.augment import NONE
 from chipfit.training.backbones import HEAD, Network, build
 from chipfit.training.loop import Data, Epoch, Loop, Phase, Plan, Progress, Watch
+from chipfit.training.numbers import Standard
 from chipfit.training.pictures import read_pictures
 from chipfit.training.run_folder import BEST, LAST, RunFolder
 from chipfit.training.split import split_pictures
@@ -60,11 +61,12 @@ def test_both_phases_begin_with_the_rate() -> None:
 # ---------------------------------------------------------------------------------------------- with Keras
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data(photos: Path) -> Data:
     how = NETWORK.preprocessing
     pictures = read_pictures(photos, (32, 32, 1), preprocessing=how, cache=False)
-    return Data(pictures, split_pictures(pictures), how, np.eye(2, dtype=np.float32), np.ones(2, np.float32))
+    targets, weights = np.eye(2, dtype=np.float32), np.ones(2, np.float32)
+    return Data(pictures, split_pictures(pictures), how, ("a", "b"), targets, weights)
 
 
 class Stop(Watch):
@@ -96,11 +98,19 @@ def without_times(progress: Progress) -> list[Epoch]:
     return [replace(epoch, seconds=0.0) for epoch in progress.history]
 
 
-@pytest.mark.parametrize("stopped", [1, 2, 3])
-def test_a_stopped_run_goes_on_as_if_it_had_not(keras: Any, data: Data, stopped: int, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def whole(keras: Any, data: Data, tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    """A run that nothing stopped."""
+    loop = loop_of(keras, data, tmp_path_factory.mktemp("whole") / "run", Watch())
+    list(loop.run())
+    return loop
+
+
+@pytest.mark.parametrize("stopped", [2, 3])
+def test_a_stopped_run_goes_on_as_if_it_had_not(
+    keras: Any, data: Data, whole: Loop, stopped: int, tmp_path: Path
+) -> None:
     """Weights, optimizer, dropout and order of pictures are those of the run that was not stopped, to the last bit."""
-    whole = loop_of(keras, data, tmp_path / "whole", Watch())
-    list(whole.run())
     watch = Stop(stopped)
     with pytest.raises(KeyboardInterrupt):
         list(loop_of(keras, data, tmp_path / "parts", watch).run())
@@ -130,18 +140,32 @@ def test_the_head_learns_alone_first(keras: Any, data: Data, tmp_path: Path) -> 
     assert {layer.name for layer in loop.model.layers if layer.weights} == changed()
 
 
-def test_the_best_one_is_on_the_disk(keras: Any, data: Data, tmp_path: Path) -> None:
+def test_the_best_one_is_on_the_disk(keras: Any, data: Data, whole: Loop) -> None:
     """Without its optimizer; loaded, it gives the figures of its epoch."""
-    loop = loop_of(keras, data, tmp_path / "run", Watch())
-    list(loop.run())
-    saved = keras.saving.load_model(tmp_path / "run" / BEST)
+    saved = keras.saving.load_model(whole.folder.path / BEST)
     indices = data.split.validation
     outputs = saved.predict_on_batch(data.preprocessing.apply(data.pictures.pixels[indices]))
     right = (outputs.argmax(axis=1) == data.pictures.labels[indices]).mean()
-    best = loop.progress.best_epoch
+    best = whole.progress.best_epoch
     assert best is not None
-    assert right == best.val_accuracy == max(e.val_accuracy or 0 for e in loop.progress.history)
-    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [BEST, LAST]
+    assert right == best.val_accuracy == max(e.val_accuracy or 0 for e in whole.progress.history)
+    assert sorted(p.name for p in whole.folder.path.iterdir()) == [BEST, LAST]
+
+
+def test_numbers_are_learned_standardised_and_kept_in_their_units(keras: Any, data: Data, tmp_path: Path) -> None:
+    """The last layer of the kept network has mean and deviation in it; what goes on learning has not."""
+    standard = Standard(np.array([1000.0, -3.0]), np.array([20.0, 0.5]))
+    learned = replace(data, standard=standard)
+    loop = loop_of(keras, learned, tmp_path / "run", Watch(), replace(PLAN, kind="numbers", epochs=1))
+    (progress,) = loop.run()
+    assert (progress.history[0].accuracy, progress.history[0].val_accuracy, progress.best) == (None, None, 1)
+    now = loop.model.get_layer("head").get_weights()
+    kept = keras.saving.load_model(tmp_path / "run" / BEST).get_layer("head").get_weights()
+    for ours, wanted in zip(kept, standard.folded(*now), strict=True):
+        np.testing.assert_array_equal(ours, wanted)
+    (state, _) = loop.folder.read_last() or ([], {})
+    assert any(array.shape == now[0].shape and (array == now[0]).all() for array in state)
+    assert abs(now[1]).max() < 1
 
 
 def test_a_loss_without_end(keras: Any, data: Data, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from chipfit.errors import ChipfitError
-from chipfit.training.run_folder import LAST, RUN, RunFolder
+from chipfit.training.run_folder import LAST, RUN, SHEET, SPLIT, RunFolder
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -41,6 +41,10 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_only_where_nothing_is(tmp_path: Path) -> None:
     RunFolder(tmp_path / "new").require_free()
+    RunFolder(tmp_path).require_free()
+    # a run that was killed before it could be gone on with
+    for name in (SHEET, SPLIT, ".part-run.json"):
+        (tmp_path / name).write_text("")
     RunFolder(tmp_path).require_free()
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(ChipfitError, match="is no run of chipfit") as caught:

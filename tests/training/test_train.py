@@ -60,17 +60,9 @@ def test_the_tflite_file_computes_the_same(keras: Any, run: Path) -> None:
     assert facts.labels == ("a", "b")
     assert facts.preprocessing is not None
     x = facts.preprocessing.apply(np.stack([noise(i, 32) for i in range(3)]))
-    assert x.min() == -1.0
+    assert x.min() == np.float32(-128 / 127.5)
     wanted = keras.saving.load_model(run / BEST).predict_on_batch(x)
     np.testing.assert_allclose(np.concatenate([model.run(row[None])[0] for row in x]), wanted, atol=1e-5)
-
-
-def test_it_repeats(keras: Any, run: Path, tmp_path: Path) -> None:
-    """What the folder says gives the same network, to the last bit; another seed another one."""
-    source = source_of(run)
-    train(source.data, tmp_path / "again", source.settings, name="net", cache=False)
-    for a, b in zip(weights_of(keras, run), weights_of(keras, tmp_path / "again"), strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 class Stop(Watch):
@@ -89,9 +81,11 @@ class Count(Watch):
         self.epochs.append(epoch.number)
 
 
-def test_an_interrupted_run_goes_on(keras: Any, run: Path, photos: Path, tmp_path: Path) -> None:
+def test_a_repeated_run_that_was_interrupted_goes_on(keras: Any, run: Path, tmp_path: Path) -> None:
+    """What the folder says gives the same network, to the last bit."""
+    source = source_of(run)
     with pytest.raises(KeyboardInterrupt):
-        train(photos, tmp_path / "run", TINY, name="net", cache=False, watch=Stop())
+        train(source.data, tmp_path / "run", source.settings, name="net", cache=False, watch=Stop())
     assert json.loads((tmp_path / "run" / RUN).read_text())["status"] == "interrupted"
     assert {p.name for p in (tmp_path / "run").iterdir()} == {BEST, LAST, RUN, SHEET, SPLIT}
     count = Count()

@@ -38,8 +38,12 @@ class Telling(Watch):
         self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task = self.bar.add_task("reading pictures", total=None, figures="")
 
+    def line(self, text: str) -> None:
+        """A line that stays above the bar."""
+        self._console.print(text, soft_wrap=True)
+
     def reading(self, what: str, done: int, total: int) -> None:
-        self.bar.update(self._task, description=what, completed=done, total=total)
+        self.bar.update(self._task, description=what, completed=done, total=total, figures="")
 
     def batch(self, number: int, phase: Phase, done: int, total: int, loss: float, accuracy: float | None) -> None:
         self.bar.update(

@@ -12,8 +12,9 @@ from chipfit.cli._pictures import Mean, Resize, Scale, Side, Std, preprocessing
 from chipfit.errors import ChipfitError
 
 if TYPE_CHECKING:
-    from chipfit.cli._console import Talk
+    from chipfit.cli._training import Telling
     from chipfit.deployment import Listener
+    from chipfit.deployment.report import State
     from chipfit.training.settings import TrainSettings
 
 
@@ -91,7 +92,8 @@ def deploy(
     Trains or loads, quantizes, compiles, verifies, writes the project; prints each command that does the same alone.
     Called again it goes on with what is there. If the program does not fit, it says what would.
     """
-    from chipfit.cli._console import show, show_json, talk
+    from chipfit.cli._console import show, show_json
+    from chipfit.cli._training import telling
     from chipfit.deployment import Limits, Request
     from chipfit.deployment import deploy as run
     from chipfit.quantize import Preprocessing
@@ -118,8 +120,9 @@ def deploy(
         force=force,
     )
     try:
-        with talk("reading") as say:
-            report = run(request, _listener(say))
+        settings = request.settings.resolved()
+        with telling((settings.frozen_epochs or 0) + settings.epochs) as (watch, _):
+            report = run(request, _listener(watch))
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on", err=True)
         raise
@@ -164,30 +167,22 @@ def _settings(
     )
 
 
-def _listener(say: Talk) -> Listener:
+def _listener(watch: Telling) -> Listener:
     from chipfit.deployment import Listener
-    from chipfit.training.loop import Epoch, Watch
 
-    class Training(Watch):
-        def batch(self, number: int, phase: str, done: int, total: int, loss: float, accuracy: float | None) -> None:
-            right = "" if accuracy is None else f", {100 * accuracy:.1f} % right"
-            say.say(f"epoch {number} ({phase}): {done} of {total} batches{right}")
+    class Deploying(Listener):
+        training = watch
 
-        def epoch(self, epoch: Epoch, is_best: bool) -> None:
-            right = "" if epoch.val_accuracy is None else f"{100 * epoch.val_accuracy:.2f} % of validation right, "
-            best = ", best so far" if is_best else ""
-            say.tell(f"  epoch {epoch.number} ({epoch.phase}): {right}{epoch.seconds:.1f} s{best}")
-
-    class Telling(Listener):
-        training = Training()
-
-        def step(self, command: str, state: str) -> None:
-            say.tell(f"$ {command}" if state == "ran" else f"= {command}  (done before)")
+        def step(self, command: str, state: State) -> None:
+            watch.line(f"$ {command}" if state == "ran" else f"= {command}  (done before)")
 
         def now(self, text: str) -> None:
-            say.say(text)
+            watch.reading(text, 0, 1)
 
-    return Telling()
+        def progress(self, what: str, done: int, total: int) -> None:
+            watch.reading(what, done, total)
+
+    return Deploying()
 
 
 def add_to(app: typer.Typer) -> None:

@@ -22,12 +22,21 @@ def train(
         Path | None,
         typer.Argument(metavar="FOLDER", help="Pictures: a sub-folder for each class, or train/ and val/ of such."),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE.csv",
+            help="Numbers to learn instead of classes: name of a picture's file, then numbers, in each row.",
+        ),
+    ] = None,
     val: Annotated[
         Path | None,
         typer.Option("--val", metavar="FOLDER", help="Pictures to validate with, in a folder of their own."),
     ] = None,
     val_share: Annotated[
-        float, typer.Option("--val-share", metavar="S", help="Else this share of each class validates.")
+        float,
+        typer.Option("--val-share", metavar="S", help="Else this share of each class, or of the rows, validates."),
     ] = 0.2,
     backbone: Annotated[
         str,
@@ -90,11 +99,14 @@ def train(
         int, typer.Option("--dense", min=0, metavar="N", help="A hidden layer of N units before the last.")
     ] = 0,
     augment: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--augment", metavar="TEXT", help="none, light or strong; with changes: light,rotation=10,flip=no."
+            "--augment",
+            metavar="TEXT",
+            help="none, colours, light or strong; with changes: light,rotation=10,flip=no.  [default: light; colours "
+            "with --labels]",
         ),
-    ] = "light",
+    ] = None,
     balance: Annotated[
         bool, typer.Option("--balance/--no-balance", help="Pictures of small classes count more.")
     ] = True,
@@ -116,7 +128,7 @@ def train(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network on a folder of pictures.
+    """Train a network on a folder of pictures, to tell classes or to estimate numbers.
 
     The run's folder gets the best network (.tflite and .keras), curves, a sheet of pictures, and run.json, which says
     all that is needed to repeat it. Ctrl-C stops it so that --resume goes on.
@@ -133,6 +145,7 @@ def train(
         "epochs": epochs, "frozen_epochs": frozen_epochs, "batch": batch, "rate": rate, "patience": patience,
         "dropout": dropout, "dense": dense, "augment": augment, "balance": balance,
         "label_smoothing": label_smoothing, "seed": seed, "validation_share": val_share,
+        "labels": None if labels is None else str(labels),
     }  # fmt: skip
     options = {"validation_share": "val_share"}
     given = {name: value for name, value in values.items() if _is_given(context, options.get(name, name))}

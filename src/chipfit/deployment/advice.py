@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chipfit.build import Aim
+from chipfit.deployment.clock import Clock
 from chipfit.deployment.figures import GOALS, Limits, Needs, first_that_fits, flash_bytes, weight_bytes
 from chipfit.errors import ChipfitError
 from chipfit.model import Model, load
@@ -20,8 +20,8 @@ from chipfit.quantize import STEPS, Samples
 from chipfit.targets import Board, board_names, load_board
 from chipfit.training.backbones import Network, backbone, build
 
-SECONDS = 40.0
-"""After so long no other candidate is begun."""
+SECONDS = 50.0
+"""A candidate that would not be computed by then is left out."""
 
 ENOUGH = 3
 """Candidates that fit, after which no more are looked for."""
@@ -31,7 +31,10 @@ ALPHAS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.125)
 """What is tried instead of a picture's side and of a width multiplier: the next smaller ones."""
 
 SMALL = (("mobilenet_v1", 0.25), ("mobilenet_v1", 0.125), ("ds_cnn", 0.5))
-"""Backbones and alphas to fall back on, the smallest last."""
+"""Backbones and alphas to fall back on, with the smallest pictures; the smallest network last."""
+
+SMALL_MACS = 1_000_000
+"""None of them has more."""
 
 _PLAIN = " ".join(("int8", *(f"-{step}" for step in STEPS)))
 """Quantize without any step that looks at real data: the layers are the same."""
@@ -74,21 +77,23 @@ def advise(
     network: Network | None = None,
     boards: Callable[[Board], bool] = lambda _: True,
     with_rows: bool = True,
+    weights: str | None = None,
+    took: float = 0.0,
     say: Say | None = None,
 ) -> Advice:
     """Candidates for a model that does not fit. ``model``: quantized; ``tried``: what is known of it already.
 
     ``network``: what it was built of, None: unknown, and only goals and boards can be other. ``boards``: those that
-    will do. ``with_rows``: the picture may come row by row.
+    will do. ``with_rows``: the picture may come row by row. ``weights``: what the network was to start with.
+    ``took``: seconds that ``tried`` did.
     """
-    started = time.monotonic()
-    until = started + SECONDS
+    clock = Clock(SECONDS, (took / max(1, len(tried)), model.macs))
     found: list[Candidate] = []
     left = 0
     tries = itertools.chain(
-        _other_programs(model, board, limits, {n.optimize for n in tried}, with_rows),
-        _other_networks(network, board, limits, until) if network is not None else (),
-        _other_boards(model, board, limits, boards),
+        _other_programs(model, board, limits, {n.optimize for n in tried}, with_rows, clock),
+        _other_networks(network, model.macs, weights, board, limits, clock) if network is not None else (),
+        _other_boards(model, board, limits, boards, clock),
     )
     too_many_weights = weight_bytes(model) > (limits.flash or flash_bytes(board))
     for one in tries:
@@ -98,20 +103,21 @@ def advise(
             continue
         if sum(c.needs.fits for c in found) >= ENOUGH:
             break
-        if time.monotonic() > until:
+        if not clock.has_time(one.macs, builds=one.network is not None):
             left += 1
             continue
         if say:
             say(one.change)
         try:
-            needs = one.compute()
+            with clock.watching(one.macs, builds=one.network is not None):
+                needs = one.compute()
         except ChipfitError as error:
             if error.code not in ("O002", "U001"):
                 raise
             continue
         chosen = needs[-1] if needs[-1].fits else _least(needs)
         found.append(Candidate(one.change, one.options, one.lost, chosen, one.network))
-    return Advice(tuple(found), left, time.monotonic() - started)
+    return Advice(tuple(found), left, clock.seconds)
 
 
 def _is_within(network: Network, other: Network | None) -> bool:
@@ -127,44 +133,76 @@ def _least(needs: Sequence[Needs]) -> Needs:
 
 @dataclass(frozen=True)
 class _Try:
-    """A candidate that is not computed yet; ``has_fewer_weights``: or an other board."""
+    """A candidate that is not computed yet; ``macs``: it has no more; ``has_fewer_weights``: or an other board."""
 
     change: str
     options: tuple[str, ...]
     lost: str
+    macs: int
     compute: Callable[[], list[Needs]]
     has_fewer_weights: bool = True
     network: Network | None = None
 
 
-def _other_programs(model: Model, board: Board, limits: Limits, known: set[Aim], with_rows: bool) -> Iterator[_Try]:
+def _other_programs(
+    model: Model, board: Board, limits: Limits, known: set[Aim], with_rows: bool, clock: Clock
+) -> Iterator[_Try]:
     """The same model on the same board."""
     for goal in GOALS:
         goals: tuple[Aim, ...] = (goal,)
         if goal not in known:
             compute = partial(first_that_fits, model, board, goals, limits)
-            yield _Try(f"the goal is {goal}", ("--optimize", goal), "", compute, False)
+            yield _Try(f"the goal is {goal}", ("--optimize", goal), "", model.macs, compute, False)
     if with_rows and _takes_rows(model):
         goals = ("balanced", "ram")
-        compute = partial(first_that_fits, model, board, goals, limits, rows=True)
-        yield _Try("the picture comes row by row", ("--input", "rows"), "the camera hands rows over", compute, False)
+        compute = partial(first_that_fits, model, board, goals, limits, rows=True, until=clock.until)
+        options, lost = ("--input", "rows"), "the camera hands rows over"
+        yield _Try("the picture comes row by row", options, lost, model.macs, compute, False)
 
 
-def _other_networks(network: Network, board: Board, limits: Limits, until: float) -> Iterator[_Try]:
+def _other_networks(
+    network: Network, macs: int, weights: str | None, board: Board, limits: Limits, clock: Clock
+) -> Iterator[_Try]:
     for other in smaller(network):
-        compute = partial(_needs_of, other, board, limits, until)
-        fewer = (other.backbone, other.alpha) != (network.backbone, network.alpha)
-        yield _Try(_difference(network, other), options_of(network, other), "some accuracy", compute, fewer, other)
+        compute = partial(_needs_of, other, board, limits, clock.until)
+        fewer = not fits_weights(network, other)
+        lost = "some accuracy"
+        if weights is not None and fewer:
+            lost += f", and the weights of {weights}: they are for {network.backbone} {network.alpha:g}"
+        yield _Try(
+            _difference(network, other),
+            options_of(network, other),
+            lost,
+            most_macs(network, macs, other),
+            compute,
+            fewer,
+            other,
+        )
 
 
-def _other_boards(model: Model, board: Board, limits: Limits, will_do: Callable[[Board], bool]) -> Iterator[_Try]:
+def fits_weights(network: Network, other: Network) -> bool:
+    """Whether what was trained for the one can start the other."""
+    return (other.backbone, other.alpha) == (network.backbone, network.alpha)
+
+
+def most_macs(network: Network, macs: int, other: Network) -> int:
+    """A bound for the other one, of what the one has: they fall with the pixels, and no slower than with alpha."""
+    if other.backbone != network.backbone:
+        return SMALL_MACS
+    pixels = other.height * other.width / (network.height * network.width)
+    return int(macs * min(1.0, pixels) * other.alpha / network.alpha)
+
+
+def _other_boards(
+    model: Model, board: Board, limits: Limits, will_do: Callable[[Board], bool], clock: Clock
+) -> Iterator[_Try]:
     """Those with the least RAM first. Limits that were stated for the other board's memories are left out."""
     own = replace(limits, flash=None, ram=None)
     for other in sorted(map(load_board, board_names()), key=lambda b: (b.ram.size, b.name)):
         if other.is_host or other.name == board.name or _is_too_small(model, other) or not will_do(other):
             continue
-        compute = partial(first_that_fits, model, other, GOALS, own)
-        yield _Try(f"the board is {other.name}", ("--board", other.name), "another board", compute)
+        compute = partial(first_that_fits, model, other, GOALS, own, until=clock.until)
+        yield _Try(f"the board is {other.name}", ("--board", other.name), "another board", model.macs, compute)
 
 
 def _takes_rows(model: Model) -> bool:

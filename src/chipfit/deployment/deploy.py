@@ -33,6 +33,7 @@ from chipfit.training.train import Source, resume, source_of, train
 from chipfit.verification import FLOAT_TOLERANCE, compare_outputs
 
 REPORT = "deploy.json"
+PART = f".part-{REPORT}"
 RUN, FIRMWARE, PROJECT = "run", "firmware", "project"
 CALIBRATION_FILE, VALIDATION_FILE, INPUTS_FILE = "calibration.npz", "validation.npz", "inputs.npz"
 
@@ -60,7 +61,9 @@ def deploy(request: Request, listener: Listener | None = None) -> DeployReport:
 def _own(request: Request) -> None:
     """Make the folder, or raise P001 if it is somebody else's."""
     folder = request.folder
-    is_ours = (folder / REPORT).is_file() or (folder.is_dir() and not any(folder.iterdir()))
+    # a call that was killed at its very beginning leaves a part of its report
+    is_free = folder.is_dir() and all(path.name == PART for path in folder.iterdir())
+    is_ours = (folder / REPORT).is_file() or is_free
     if folder.exists() and not is_ours and not (request.force and folder.is_dir()):
         hint = "choose another folder with -o, or pass --force"
         raise ChipfitError("P001", f"'{folder}' exists and was not written by chipfit deploy", hint)
@@ -249,7 +252,9 @@ class _Deployment:
         """What was tried, up to what fits. Raises _TooLargeError."""
         asked = self._asked
         self._listener.now(f"does it fit {asked.board.name}?")
+        started = time.monotonic()
         tried = first_that_fits(model, asked.board, asked.goals, asked.limits, rows=asked.rows)
+        took = time.monotonic() - started
         if tried[-1].fits:
             return tried
         network = None
@@ -264,6 +269,8 @@ class _Deployment:
             network=network,
             boards=framework.knows if framework else lambda board: True,
             with_rows=framework is None and not asked.rows,
+            weights=self._source.settings.weights if self._source else None,
+            took=took,
             say=lambda text: self._listener.now(f"what would fit? Trying: {text}"),
         )
         raise _TooLargeError(tried, advice)

@@ -97,12 +97,15 @@ def first_that_fits(
     model: Model, board: Board, goals: Sequence[Aim], limits: Limits, *, rows: bool = False, until: float | None = None
 ) -> list[Needs]:
     """What each goal needs, up to the first that fits: the last one does, or none. Of weights that are too many by
-    themselves, the first goal alone. ``until``: time (monotonic) after which no other goal is tried."""
+    themselves, the first goal alone. ``until``: time (monotonic); a goal that would take longer, if it takes as long
+    as the one before, is not tried."""
     too_many = weight_bytes(model) > (limits.flash or flash_bytes(board))
     tried: list[Needs] = []
     for goal in goals[:1] if too_many else goals:
+        started = time.monotonic()
         tried.append(needs(model, board, goal, limits, rows=rows))
-        if tried[-1].fits or (until is not None and time.monotonic() > until):
+        now = time.monotonic()
+        if tried[-1].fits or (until is not None and now + (now - started) > until):
             break
     return tried
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chipfit.build import Aim
-from chipfit.deployment.advice import Candidate
+from chipfit.deployment.advice import Candidate, fits_weights
 from chipfit.deployment.figures import GOALS, Limits
 from chipfit.deployment.report import State
 from chipfit.deployment.source import is_pictures
@@ -92,7 +92,6 @@ class Request:
         if network is None or pictures is None:
             return changed
         settings = self.settings
-        same_weights = (network.backbone, network.alpha) == (settings.backbone, settings.resolved().alpha)
         settings = replace(
             settings,
             backbone=network.backbone,
@@ -100,6 +99,6 @@ class Request:
             height=network.height,
             width=network.width,
             grey=network.channels == 1,
-            weights=settings.weights if same_weights else None,
+            weights=settings.weights if fits_weights(settings.network(network.outputs), network) else None,
         )
         return replace(changed, source=pictures, settings=settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chipfit.errors import ChipfitError
 
 _CONVERT = "convert it to .tflite (full int8 or float32)"
+_KMODEL = "it is compiled already: see `chipfit inspect` and `chipfit run`, or start from the .tflite it was made of"
 
 #: (offset, bytes there, what it is, hint)
 _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
@@ -14,8 +15,8 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
         "a zip archive, but no .keras or .pt2 model",
         f"not read; {_CONVERT}",
     ),
-    (0, b"LMDK", "a K210 model (.kmodel)", "it is compiled already; start from the .tflite it was made of"),
-    (0, b"\x03\0\0\0\0\0\0\0", "a K210 model (.kmodel v3)", "it is compiled already; start from its .tflite"),
+    (0, b"LMDK", "a K210 model (.kmodel)", _KMODEL),
+    (0, b"\x03\0\0\0\0\0\0\0", "a K210 model (.kmodel v3)", _KMODEL),
     (0, b"GGUF", "a GGUF language model", "models of that size do not run on a microcontroller"),
     (0, b"\x1f\x8b", "a gzip file", "unpack it first"),
     (

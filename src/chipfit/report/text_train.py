@@ -18,7 +18,7 @@ from chipfit.report.text import (
     table,
     title,
 )
-from chipfit.training.judge import Judgement
+from chipfit.training.judge import Judgement, NumberJudgement
 from chipfit.training.report import TrainReport
 
 _MOST_CLASSES = 12
@@ -31,7 +31,7 @@ def train_text(report: TrainReport, width: int, board: str = "arduino-nano-33-bl
     judged = report.judgement
     return blocks(
         title(f"{report.model}: {report.network}", _head(report)),
-        _classes(judged, width) if judged else None,
+        _figures(judged, width) if judged else None,
         facts(_facts(report)),
         next_step(*_next(report, board)) if judged else None,
     )
@@ -39,7 +39,23 @@ def train_text(report: TrainReport, width: int, board: str = "arduino-nano-33-bl
 
 def _head(report: TrainReport) -> str:
     judged = report.judgement
-    return f"{100 * judged.accuracy:.2f}% of {count(judged.pictures)} validation pictures right" if judged else ""
+    if isinstance(judged, Judgement):
+        return f"{100 * judged.accuracy:.2f}% of {count(judged.pictures)} validation pictures right"
+    return f"judged on {count(judged.pictures)} validation pictures" if judged else ""
+
+
+def _figures(judged: Judgement | NumberJudgement, width: int) -> RenderableType:
+    return _classes(judged, width) if isinstance(judged, Judgement) else _numbers(judged, width)
+
+
+def _numbers(judged: NumberJudgement, width: int) -> RenderableType:
+    """The deviation is what a network that always says the mean has as its error (RMS)."""
+    columns = [
+        Column("number", flexible=True),
+        *(Column(name, "right") for name in ("mean absolute error", "error, RMS", "deviation")),
+    ]
+    rows = [(one.name, *(f"{x:.4g}" for x in (one.error, one.rms, one.deviation))) for one in judged.numbers]
+    return table(columns, rows, width)
 
 
 def _classes(judged: Judgement, width: int) -> RenderableType:
@@ -67,9 +83,12 @@ def _percent(share: float | None) -> str:
 
 
 def _facts(report: TrainReport) -> list[tuple[str, RenderableType]]:
-    per_class = ", ".join(f"{safe(n)} {count(c)}" for n, c in zip(report.classes, report.training, strict=True))
+    trained = f"{count(sum(report.training))} to train with"
+    if not report.settings.labels:
+        named = zip(report.classes, report.training, strict=True)
+        trained += ": " + ", ".join(f"{safe(n)} {count(c)}" for n, c in named)
     lines: list[tuple[str, RenderableType]] = [
-        ("pictures", f"{count(sum(report.training))} to train with: {per_class}; validation: {report.split}"),
+        ("pictures", f"{trained}; validation: {report.split}"),
         ("network", f"{count(report.parameters)} parameters, {count(report.macs)} multiply-accumulates a picture"),
     ]
     if report.pretrained is not None:

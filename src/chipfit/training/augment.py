@@ -44,6 +44,11 @@ class Augmentation:
             if not 0.0 <= value <= limit:
                 raise ChipfitError("U001", f"augmentation: {name} {value:g}", f"it is between 0 and {limit:g}")
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether things are elsewhere in the picture afterwards."""
+        return bool(self.flip or self.flip_vertical or self.shift or self.zoom or self.rotation)
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -127,13 +132,14 @@ class Augmentation:
 NONE = Augmentation()
 STRENGTHS = {
     "none": NONE,
+    "colours": Augmentation(brightness=0.1, contrast=0.1, saturation=0.1),
     "light": Augmentation(True, False, 0.08, 0.1, 5.0, 0.1, 0.1, 0.1),
     "strong": Augmentation(True, False, 0.15, 0.25, 15.0, 0.25, 0.3, 0.3),
 }
 
 
 def parse_augmentation(text: str) -> Augmentation:
-    """A strength (``none``, ``light``, ``strong``), then changes of it: ``light,rotation=10,flip=no``.
+    """A strength (``none``, ``colours``, ``light``, ``strong``), then changes of it: ``light,rotation=10,flip=no``.
 
     Raises ChipfitError U001 for what is unknown.
     """

@@ -218,8 +218,12 @@ def _of_imagenet(application: str, has_alpha: bool = True) -> Callable[[Any, flo
     return download
 
 
-_SIGNED: dict[int, Preprocessing] = dict.fromkeys((1, 3), Preprocessing(resize="stretch", scale=1 / 127.5, mean=(1.0,)))
-"""Pixels become -1 to 1: the int8 input of a quantized network is then the pixel less 128."""
+_SIGNED: dict[int, Preprocessing] = dict.fromkeys(
+    (1, 3), Preprocessing(resize="stretch", scale=1 / 127.5, mean=(128 / 127.5,))
+)
+"""``(pixel - 128) / 127.5``: the int8 input of a quantized network is the pixel less 128 to the bit, since 0 is one of
+the integers of its grid. Pretrained weights were made with ``pixel / 127.5 - 1``, which is 1/255 of the range above it:
+there pixels lie half way between two integers, and 239 of 256 values are left."""
 
 _STANDARD = {
     1: Preprocessing(resize="stretch", scale=1 / 255, mean=(0.449,), std=(0.226,)),

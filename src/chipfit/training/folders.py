@@ -49,10 +49,10 @@ def find_pictures(folder: Path, validation: Path | None = None) -> Found:
     file system. Raises ChipfitError F001 (no folder) or N001 (not arranged like this, empty, fewer than two classes,
     other classes in the validation folder).
     """
-    _check_folder(folder)
+    check_folder(folder)
     train, *others = _parts(folder)
     if validation is not None:
-        _check_folder(validation)
+        check_folder(validation)
     parts = [train, *(others[:1] if validation is None else [validation])]
     unused = tuple(p.name for p in others if p.resolve() != parts[1].resolve())
     other: Counter[str] = Counter()
@@ -70,7 +70,8 @@ def find_pictures(folder: Path, validation: Path | None = None) -> Found:
     return Found(classes, tuple(files), len(parts) == 2, dict(other.most_common()), unused)
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
+    """Raise ChipfitError F001 where there is none."""
     if not folder.exists():
         raise ChipfitError("F001", f"there is no folder '{folder}'", "pictures are read from a folder")
     if not folder.is_dir():
@@ -154,6 +155,11 @@ def _pictures_of(folder: Path, other: Counter[str]) -> list[Path]:
             else:
                 other[ending or "without an ending"] += 1
     return sorted(found, key=lambda p: p.relative_to(folder).parts)
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """All pictures in a folder and in those below, sorted by path. Raises ChipfitError F001."""
+    return _pictures_of(folder, Counter())
 
 
 def _arrange(folder: Path) -> str:

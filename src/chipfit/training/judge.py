@@ -44,6 +44,24 @@ class Judgement:
     how: str = HOW
 
 
+@dataclass(frozen=True)
+class NumberFigures:
+    """Of one column, in its unit. ``error``: mean absolute error; ``rms``: root of the mean squared error;
+    ``deviation``: of the numbers themselves, which is the ``rms`` of a network that always says their mean."""
+
+    name: str
+    error: float
+    rms: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class NumberJudgement:
+    pictures: int
+    numbers: tuple[NumberFigures, ...]
+    how: str = HOW
+
+
 def outputs_of(
     predict: Callable[[Array], Any], pictures: PictureSet, indices: Array, preprocessing: Preprocessing
 ) -> Array:
@@ -71,6 +89,16 @@ def judge(probabilities: Array, labels: Array, names: tuple[str, ...]) -> Judgem
         classes=tuple(figures),
         confusion=tuple(tuple(int(n) for n in row) for row in matrix),
     )
+
+
+def judge_numbers(outputs: Array, values: Array, names: tuple[str, ...]) -> NumberJudgement:
+    """``outputs``, ``values``: (n, columns), in their units."""
+    errors = outputs - values
+    figures = zip(
+        names, np.abs(errors).mean(axis=0).tolist(), np.sqrt(np.square(errors).mean(axis=0)).tolist(),
+        values.std(axis=0).tolist(), strict=True,
+    )  # fmt: skip
+    return NumberJudgement(len(values), tuple(NumberFigures(*one) for one in figures))
 
 
 def cross_entropy(probabilities: Array, labels: Array) -> float:

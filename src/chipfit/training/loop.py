@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from chipfit.quantize import Preprocessing
 from chipfit.training.augment import Augmentation, batches
 from chipfit.training.backbones import HEAD, Outputs
 from chipfit.training.judge import cross_entropy, outputs_of
+from chipfit.training.numbers import Standard
 from chipfit.training.pictures import PictureSet
 from chipfit.training.run_folder import BEST, RunFolder
 from chipfit.training.split import Split
@@ -63,14 +65,19 @@ class Watch:
 
 @dataclass(frozen=True)
 class Data:
-    """``targets``: (labels, outputs), float32: what the network should say for each label; ``weights``: (labels,):
-    how much a picture of it counts. Pixels are as they were read."""
+    """``names``: of the outputs. ``targets``: (labels, outputs), float32: what the network should say for each label;
+    ``weights``: (labels,): how much a picture of it counts. Pixels are as they were read. Where numbers are learned,
+    each picture has a label of its own; ``values``: (labels, outputs), float64: they in their units; ``standard``: what
+    they were standardised by; None: classes are learned."""
 
     pictures: PictureSet
     split: Split
     preprocessing: Preprocessing
+    names: tuple[str, ...]
     targets: Array
     weights: Array
+    values: Array | None = None
+    standard: Standard | None = None
 
 
 @dataclass(frozen=True)
@@ -184,7 +191,7 @@ class Loop:
             self.progress = self.progress.after(epoch, self.plan)
             is_best = self.progress.best == number
             if is_best:
-                with self.folder.staged(BEST) as part:
+                with self.folder.staged(BEST) as part, self._in_units():
                     self._saved.save(part)
             self.folder.write_last(
                 [self.keras.ops.convert_to_numpy(v) for v in self._variables()], self.progress.to_json()
@@ -203,6 +210,18 @@ class Loop:
             metrics=["accuracy"] if is_classes else None,
         )
         self.model.optimizer.build(self.model.trainable_variables)
+
+    @contextmanager
+    def _in_units(self) -> Generator[None]:
+        """The last layer gives numbers in their units meanwhile; it learns standardised ones."""
+        standard, head = self.data.standard, self.model.get_layer(HEAD[-1])
+        learned = head.get_weights()
+        if standard is not None:
+            head.set_weights(standard.folded(*learned))
+        try:
+            yield
+        finally:
+            head.set_weights(learned)
 
     def _variables(self) -> list[Any]:
         """All that changes while it learns: weights, statistics, states of random numbers, the optimizer's."""

@@ -17,7 +17,7 @@ from chipfit.graph import Array
 from chipfit.quantize import Preprocessing, Progress, no_progress
 from chipfit.quantize.pictures import PictureError, decoded, file_bytes, pillow
 from chipfit.training.cache import Cache, Decoded, Entry
-from chipfit.training.folders import Listed, find_pictures
+from chipfit.training.folders import Found, Listed, find_pictures
 
 SMALLEST_SIDE, LARGEST_SIDE = 32, 224
 _AT_ONCE = 256
@@ -92,9 +92,23 @@ def read_pictures(
     Raises ChipfitError U001 (shape), F001 (no folder), N001 (not arranged in classes, or nothing to read in one),
     T001 (no Pillow).
     """
-    _check_shape(shape)
-    root = Path(folder)
-    found = find_pictures(root, None if validation is None else Path(validation))
+    check_shape(shape)
+    found = find_pictures(Path(folder), None if validation is None else Path(validation))
+    pictures = read_found(Path(folder), found, shape, preprocessing=preprocessing, cache=cache, progress=progress)
+    _check_enough(pictures)
+    return pictures
+
+
+def read_found(
+    folder: Path,
+    found: Found,
+    shape: tuple[int, int, int],
+    *,
+    preprocessing: Preprocessing,
+    cache: str | Path | bool,
+    progress: Progress,
+) -> PictureSet:
+    """As :func:`read_pictures`, of pictures that have been found; there may be none that can be read."""
     pillow()
     keeper = Cache.of(cache, found.files, shape, preprocessing)
     entry, cached = keeper.load() if keeper else None, "read"
@@ -109,8 +123,8 @@ def read_pictures(
         entry = _in_memory(_decoded_files(found.files, shape, preprocessing, progress), len(found.files), shape)
     progress("reading pictures", len(found.files), len(found.files))
     kept = [listed for listed, digest in zip(found.files, entry.digests, strict=True) if digest]
-    pictures = PictureSet(
-        root,
+    return PictureSet(
+        folder,
         entry.pixels,
         np.array([k.label for k in kept], np.int64),
         found.classes,
@@ -123,11 +137,10 @@ def read_pictures(
         found.unused,
         cached,
     )
-    _check_enough(pictures)
-    return pictures
 
 
-def _check_shape(shape: tuple[int, int, int]) -> None:
+def check_shape(shape: tuple[int, int, int]) -> None:
+    """Raise ChipfitError U001 for a height, width and channels that no picture is read in."""
     *sides, channels = shape
     if any(not SMALLEST_SIDE <= side <= LARGEST_SIDE for side in sides) or channels not in (1, 3):
         raise ChipfitError(

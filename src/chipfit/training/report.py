@@ -8,7 +8,7 @@ from typing import Any, Literal
 from chipfit.quantize import Preprocessing
 from chipfit.report.data import envelope
 from chipfit.training.backend import Version
-from chipfit.training.judge import Judgement
+from chipfit.training.judge import Judgement, NumberJudgement
 from chipfit.training.loop import Epoch
 from chipfit.training.pictures import Broken
 from chipfit.training.run_folder import SCHEMA
@@ -23,10 +23,11 @@ class TrainReport:
     """``folder``: of the run; ``data``, ``validation_data``: of the pictures. ``command``: says the same to a shell.
 
     ``network``: in words; ``parameters``: numbers that are learned or measured; ``macs``: multiply-accumulates of one
-    picture. ``pretrained``: weights that it began with; None: random ones. ``training``, ``validation``: pictures of
-    each class; ``split``: who decided; ``broken``: files that were left out; ``pictures_digest``: of all pictures and
-    of the split. ``best``: number of the epoch that was kept, and that ``judgement`` is of; None: not finished.
-    ``files``: what is in the folder. ``seconds``: of all epochs.
+    picture. ``pretrained``: weights that it began with; None: random ones. ``classes``: names of the outputs: of
+    classes, or of columns of numbers. ``training``, ``validation``: pictures of each class, or of all together;
+    ``split``: who decided; ``broken``: files that were left out; ``pictures_digest``: of all pictures and of the split.
+    ``best``: number of the epoch that was kept, and that ``judgement`` is of; None: not finished. ``files``: what is in
+    the folder. ``seconds``: of all epochs.
     """
 
     model: str
@@ -52,7 +53,7 @@ class TrainReport:
     pictures_digest: str
     history: tuple[Epoch, ...] = ()
     best: int = 0
-    judgement: Judgement | None = None
+    judgement: Judgement | NumberJudgement | None = None
     files: tuple[str, ...] = ()
     seconds: float = 0.0
 

@@ -21,6 +21,7 @@ CURVES, SHEET = "curves.png", "samples.png"
 SCHEMA = "chipfit.train"
 
 _STATE = "state"
+_PART = ".part-"
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class RunFolder:
     path: Path
 
     def require_free(self) -> None:
-        """Raise ChipfitError P001 if the folder holds anything."""
+        """Raise ChipfitError P001 if the folder holds anything but what a run writes before it can be gone on with."""
         if (self.path / RUN).is_file():
             hint = f"go on with it: --resume -o {self.path}; or name another folder: -o"
             raise ChipfitError("P001", f"'{self.path}' holds a run already", hint)
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or any(not _is_early(p) for p in self.path.iterdir())):
             raise ChipfitError("P001", f"'{self.path}' exists and is no run of chipfit", "name another folder: -o")
 
     def create(self) -> None:
@@ -47,7 +48,7 @@ class RunFolder:
     @contextmanager
     def staged(self, name: str) -> Generator[Path]:
         """A name with the same ending to write to, which then becomes the right one."""
-        part = self.path / f".part-{name}"
+        part = self.path / f"{_PART}{name}"
         try:
             yield part
             part.replace(self.path / name)
@@ -95,3 +96,8 @@ class RunFolder:
             return None
         except (OSError, EOFError, ValueError, LookupError, zipfile.BadZipFile) as error:
             raise ChipfitError("N003", f"'{file}' cannot be read: {error}", "start anew: another -o") from None
+
+
+def _is_early(path: Path) -> bool:
+    """Whether a file comes before :data:`RUN`: a run that was killed there leaves nothing to go on with."""
+    return path.name in (SHEET, SPLIT) or path.name.startswith(_PART)

@@ -11,9 +11,11 @@ from typing import Any, Literal
 from chipfit.errors import ChipfitError
 from chipfit.quantize import Preprocessing
 from chipfit.training.augment import parse_augmentation
-from chipfit.training.backbones import Network, Target, backbone
+from chipfit.training.backbones import Network, Outputs, Target, backbone
 
 _ALPHA = 0.25
+_AUGMENT: dict[Outputs, str] = {"classes": "light", "numbers": "colours"}
+"""What moves or mirrors a picture may change the numbers that belong to it."""
 _FROZEN = 1
 """Epochs for the head alone, where the backbone has been trained before."""
 
@@ -21,7 +23,7 @@ _OPTIONS = {
     "backbone": "--backbone", "alpha": "--alpha", "target": "--for", "weights": "--weights", "epochs": "--epochs",
     "frozen_epochs": "--frozen-epochs", "batch": "--batch", "rate": "--rate", "dropout": "--dropout",
     "dense": "--dense", "augment": "--augment", "label_smoothing": "--label-smoothing", "patience": "--patience",
-    "validation_share": "--val-share", "resize": "--resize", "seed": "--seed", "grey": "--grey",
+    "validation_share": "--val-share", "resize": "--resize", "seed": "--seed", "grey": "--grey", "labels": "--labels",
 }  # fmt: skip
 
 
@@ -33,10 +35,12 @@ class TrainSettings:
     ``dense``, ``target``: see :class:`~chipfit.training.backbones.Network`. ``weights``: ``imagenet`` or a file; None:
     random ones. ``frozen_epochs``: in which the head alone learns; None: 1 with weights, else 0. ``epochs``: behind
     them, in which all layers do. ``rate``: of Adam, at the beginning of both. ``augment``: see
-    :func:`~chipfit.training.augment.parse_augmentation`. ``balance``: pictures of small classes count more.
+    :func:`~chipfit.training.augment.parse_augmentation`; None: ``light`` for classes, ``colours`` for numbers.
+    ``balance``: pictures of small classes count more.
     ``label_smoothing``: share of each label that is spread over all classes. ``patience``: so many epochs without a
     better one end the training, half as many lower the rate; 0: neither. ``validation_share``: of the pictures of each
     class, where no folder is for it. ``resize``: pictures are cut (``crop``) or stretched to the network's size.
+    ``labels``: a ``.csv`` file with numbers for each picture, which the network learns instead of classes.
     Raises ChipfitError U001 for values that make no sense.
     """
 
@@ -53,13 +57,14 @@ class TrainSettings:
     rate: float = 5e-4
     dropout: float = 0.1
     dense: int = 0
-    augment: str = "light"
+    augment: str | None = None
     balance: bool = True
     label_smoothing: float = 0.0
     patience: int = 4
     validation_share: float = 0.2
     resize: Literal["crop", "stretch"] = "stretch"
     seed: int = 0
+    labels: str | None = None
 
     def __post_init__(self) -> None:
         positive = {"--epochs": self.epochs, "--batch": self.batch, "--rate": self.rate}
@@ -72,19 +77,31 @@ class TrainSettings:
                 raise ChipfitError("U001", f"{option} {value} is negative")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ChipfitError("U001", f"--label-smoothing {self.label_smoothing:g} leaves no label", "such as 0.1")
-        parse_augmentation(self.augment)
+        if self.labels and self.label_smoothing:
+            raise ChipfitError("U001", "--label-smoothing is for classes", "leave it out with --labels")
+        parse_augmentation(self._augment)
         self.network(2)
 
+    @property
+    def kind(self) -> Outputs:
+        """What the network gives."""
+        return "numbers" if self.labels else "classes"
+
+    @property
+    def _augment(self) -> str:
+        return _AUGMENT[self.kind] if self.augment is None else self.augment
+
     def resolved(self) -> TrainSettings:
-        """With a number in place of each None."""
+        """With what stands for each None, and the absolute path of ``labels``."""
         alpha = (*backbone(self.backbone).alphas, _ALPHA)[0] if self.alpha is None else self.alpha
         frozen = (_FROZEN if self.weights else 0) if self.frozen_epochs is None else self.frozen_epochs
-        return replace(self, alpha=alpha, frozen_epochs=frozen)
+        labels = None if self.labels is None else str(Path(self.labels).resolve())
+        return replace(self, alpha=alpha, frozen_epochs=frozen, augment=self._augment, labels=labels)
 
     def network(self, outputs: int) -> Network:
         alpha = (*backbone(self.backbone).alphas, _ALPHA)[0] if self.alpha is None else self.alpha
         return Network(
-            self.backbone, alpha, self.height, self.width, 1 if self.grey else 3, outputs,
+            self.backbone, alpha, self.height, self.width, 1 if self.grey else 3, outputs, self.kind,
             dropout=self.dropout, dense=self.dense, target=self.target,
         )  # fmt: skip
 

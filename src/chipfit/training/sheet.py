@@ -160,10 +160,10 @@ def _draw_head(page: _Page, pictures: PictureSet, split: Split) -> None:
     page.text(_EDGE, _EDGE, pictures.folder.resolve().name or str(pictures.folder), 16, weight="bold")
     classes = len(pictures.classes)
     shown = "" if classes <= _MOST_CLASSES else f" (the first {_MOST_CLASSES} are shown)"
+    told = f" of {classes} classes{shown}" if classes > 1 else ""
     broken = f", {len(pictures.broken)} broken files left out" if pictures.broken else ""
     said = (
-        f"{len(pictures):,} pictures of {classes} classes{shown}, {width} x {height} pixels, "
-        f"{'colour' if channels == 3 else 'grey'}{broken}"
+        f"{len(pictures):,} pictures{told}, {width} x {height} pixels, {'colour' if channels == 3 else 'grey'}{broken}"
     )
     page.text(_EDGE, _EDGE + 32, said, 10, _DIM)
     page.text(

@@ -14,6 +14,9 @@ from chipfit.errors import ChipfitError
 from chipfit.graph import Array
 from chipfit.training.pictures import PictureSet
 
+_BLOCK = 20
+"""Pictures that lie on one side together: a second of a video, more or less."""
+
 
 @dataclass(frozen=True)
 class Copies:
@@ -53,10 +56,7 @@ def split_pictures(pictures: PictureSet, fraction: float = 0.2, seed: int = 0) -
     if pictures.in_validation is not None:
         chosen, how = pictures.in_validation, "by folder"
     else:
-        if not 0.0 < fraction < 1.0:
-            raise ChipfitError(
-                "U001", f"a fraction of {fraction:g} for validation", "it is between 0 and 1, such as 0.2"
-            )
+        _check_fraction(fraction)
         chosen = np.zeros(len(pictures), bool)
         for label in range(len(pictures.classes)):
             chosen[_drawn(pictures, np.flatnonzero(pictures.labels == label), fraction, seed)] = True
@@ -65,10 +65,34 @@ def split_pictures(pictures: PictureSet, fraction: float = 0.2, seed: int = 0) -
     return Split(train, validation, how, _copies(pictures, chosen))
 
 
+def split_rows(pictures: PictureSet, fraction: float = 0.2, seed: int = 0) -> Split:
+    """For pictures with numbers: whole blocks of neighbours, ``fraction`` of them for validation, drawn by the seed.
+
+    Pictures of a video are like those before and behind them: drawn one by one, each would have been learned almost.
+    Neighbours are those whose rows follow each other in the file; a block has 20 of them, or a tenth of all if that is
+    less. Of copies that lie on both sides :attr:`Split.copies` tells. Raises ChipfitError U001 if the fraction is not
+    between 0 and 1.
+    """
+    _check_fraction(fraction)
+    count = len(pictures)
+    length = max(1, min(_BLOCK, count // 10))
+    blocks = -(-count // length)
+    wanted = min(max(1, round(fraction * blocks)), blocks - 1)
+    drawn = np.random.default_rng(seed).permutation(blocks)[:wanted]
+    chosen = np.isin(np.arange(count) // length, drawn)
+    how = f"{100 * fraction:g} % in blocks of {length} rows, seed {seed}"
+    return Split(np.flatnonzero(~chosen), np.flatnonzero(chosen), how, _copies(pictures, chosen))
+
+
 def class_weights(labels: Array, classes: int) -> Array:
     """(classes,), float64: ``n / (classes * n_c)``, so that each class counts alike; 0 for a class without pictures."""
     counts = np.bincount(labels, minlength=classes)
     return np.where(counts > 0, len(labels) / (classes * np.maximum(counts, 1)), 0.0)
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0.0 < fraction < 1.0:
+        raise ChipfitError("U001", f"a fraction of {fraction:g} for validation", "it is between 0 and 1, such as 0.2")
 
 
 def _drawn(pictures: PictureSet, indices: Array, fraction: float, seed: int) -> list[int]:

@@ -22,14 +22,13 @@ from chipfit.training.augment import parse_augmentation
 from chipfit.training.backbones import build
 from chipfit.training.backend import require_keras, start_keras, use_threads, versions
 from chipfit.training.curves import curves_png
-from chipfit.training.judge import judge, outputs_of
+from chipfit.training.data import as_one_group, read_data
+from chipfit.training.judge import judge, judge_numbers, outputs_of
 from chipfit.training.loop import Data, Loop, Plan, Watch
-from chipfit.training.pictures import PictureSet, read_pictures
 from chipfit.training.report import TrainReport
 from chipfit.training.run_folder import BEST, CURVES, LAST, RUN, SHEET, SPLIT, RunFolder
 from chipfit.training.settings import TrainSettings
 from chipfit.training.sheet import draw_sheet
-from chipfit.training.split import Split, class_weights, split_pictures
 from chipfit.training.weights import load_weights
 
 _NOBODY = Watch()
@@ -56,7 +55,8 @@ def train(
     watch: Watch = _NOBODY,
     progress: Reading = no_progress,
 ) -> TrainReport:
-    """Train a network on a folder with a sub-folder of pictures for each class.
+    """Train a network on a folder with a sub-folder of pictures for each class, or with numbers for each picture
+    (``settings.labels``).
 
     ``out``: the run's folder, which must be new or empty. ``validation``: a folder of its own to validate with; else
     ``train`` and ``val`` in ``data``, else a share of each class. ``name``: of the model and its file; default: of the
@@ -117,8 +117,9 @@ class _Run:
         data = self._read(cache, progress)
         loop = self._prepared(data)
         self._folder.create()
-        augmentation = parse_augmentation(self._settings.augment)
-        draw_sheet(data.pictures, data.split, self._folder.path / SHEET, augmentation, self._settings.seed)
+        augmentation = parse_augmentation(self._settings.augment or "")
+        shown = data.pictures if data.standard is None else as_one_group(data.pictures)
+        draw_sheet(shown, data.split, self._folder.path / SHEET, augmentation, self._settings.seed)
         self._folder.write_json(SPLIT, data.split.to_json(data.pictures))
         self._write()
         return self._learned(loop)
@@ -126,7 +127,7 @@ class _Run:
     def go_on(self, digest: str, cache: str | Path | bool, progress: Reading) -> TrainReport:
         require_keras()
         data = self._read(cache, progress)
-        if _digest(data.pictures, data.split) != digest:
+        if _digest(data) != digest:
             message = f"the pictures in '{self._source.data}' are others than those the run began with"
             raise ChipfitError("N003", message, "start anew: another -o")
         loop = self._prepared(data)
@@ -134,23 +135,12 @@ class _Run:
         return self._learned(loop)
 
     def _read(self, cache: str | Path | bool, progress: Reading) -> Data:
-        settings = self._settings
-        how = settings.preprocessing
-        shape = (settings.height, settings.width, 1 if settings.grey else 3)
-        pictures = read_pictures(
-            self._source.data, shape, preprocessing=how, validation=self._source.validation, cache=cache,
-            progress=progress,
-        )  # fmt: skip
-        split = split_pictures(pictures, settings.validation_share, settings.seed)
-        count = len(pictures.classes)
-        targets = np.eye(count) * (1 - settings.label_smoothing) + settings.label_smoothing / count
-        weights = class_weights(pictures.labels[split.train], count) if settings.balance else np.ones(count)
-        return Data(pictures, split, how, targets.astype(np.float32), weights.astype(np.float32))
+        return read_data(self._source.data, self._source.validation, self._settings, cache, progress)
 
     def _prepared(self, data: Data) -> Loop:
         """The network with its first weights, and all that can be reported of it beforehand."""
         keras, settings = start_keras(), self._settings
-        network = settings.network(len(data.pictures.classes))
+        network = settings.network(len(data.names))
         keras.utils.set_random_seed(settings.seed)
         model = build(network, re.sub(r"\W+", "_", self._name))
         # a resumed run has weights already; what the report says of them it reads again all the same
@@ -173,18 +163,18 @@ class _Run:
             backend=backend,
             versions=versions(keras),
             pretrained=pretrained,
-            classes=data.pictures.classes,
-            training=data.pictures.counts(data.split.train),
-            validation=data.pictures.counts(data.split.validation),
+            classes=data.names,
+            training=_counts(data, data.split.train),
+            validation=_counts(data, data.split.validation),
             split=data.split.how,
             broken=data.pictures.broken,
             notes=tuple(_notes(data, settings)),
-            pictures_digest=_digest(data.pictures, data.split),
+            pictures_digest=_digest(data),
         )
         frozen = settings.frozen_epochs or 0
         plan = Plan(
             network.kind, frozen, frozen + settings.epochs, settings.batch, settings.rate, settings.patience,
-            parse_augmentation(settings.augment), settings.seed,
+            parse_augmentation(settings.augment or ""), settings.seed,
         )  # fmt: skip
         return Loop(keras, model, data, plan, self._folder, self._watch)
 
@@ -213,7 +203,12 @@ class _Run:
         model = keras.saving.load_model(folder.path / BEST, compile=False)
         indices = data.split.validation
         outputs = outputs_of(model.predict_on_batch, data.pictures, indices, data.preprocessing)
-        judgement = judge(outputs, data.pictures.labels[indices], report.classes)
+        labels = data.pictures.labels[indices]
+        judgement = (
+            judge(outputs, labels, report.classes)
+            if data.values is None
+            else judge_numbers(outputs, data.values[labels], report.classes)
+        )
         facts = Facts(None, data.preprocessing, report.classes)
         graph = load(model, name=report.model).graph
         folder.write(f"{report.model}.tflite", to_tflite(graph, facts.attached()))
@@ -230,15 +225,23 @@ def _name_of(data: Path) -> str:
     return re.sub(r"[^\w.-]+", "_", names[-1]) if names else "model"
 
 
+def _counts(data: Data, indices: Array) -> tuple[int, ...]:
+    """Pictures of each class; of pictures with numbers, all."""
+    return data.pictures.counts(indices) if data.standard is None else (len(indices),)
+
+
 def _notes(data: Data, settings: TrainSettings) -> Iterable[str]:
     pictures, copies = data.pictures, data.split.copies
-    if len(set(data.weights.tolist())) > 1:
+    if data.standard is not None:
+        if parse_augmentation(settings.augment or "").is_moved:
+            yield "pictures are mirrored, moved, zoomed or turned, and their numbers stay: is that right for them?"
+    elif len(set(data.weights.tolist())) > 1:
         counted = ", ".join(f"{n} {w:.2f}" for n, w in zip(pictures.classes, data.weights.tolist(), strict=True))
         yield f"classes differ in size: a picture counts {counted}"
     if copies.across:
         a, b = copies.across[0]
         yield f"{len(copies.across)} pictures for validation are also trained with: '{b}' is '{a}'"
-    if copies.in_two_classes:
+    if copies.in_two_classes and data.standard is None:
         a, b = copies.in_two_classes[0]
         yield f"{len(copies.in_two_classes)} pictures are in two classes: '{a}' is '{b}'"
     if pictures.unused:
@@ -247,14 +250,13 @@ def _notes(data: Data, settings: TrainSettings) -> Iterable[str]:
         yield "for the K210: all sides are padded alike, strides lie in 1x1 layers, no map has fewer than 4 rows"
 
 
-def _digest(pictures: PictureSet, split: Split) -> str:
-    """Of the pictures' bytes, their classes, and which ones validate."""
+def _digest(data: Data) -> str:
+    """Of the pictures' bytes, their classes or numbers, and which ones validate."""
+    pictures, split = data.pictures, data.split
     digest = blake2b(digest_size=16)
-    digest.update("\n".join((*pictures.classes, *pictures.files, *pictures.digests)).encode())
-    for array in _arrays(pictures, split):
+    digest.update("\n".join((*data.names, *pictures.files, *pictures.digests)).encode())
+    for array in (pictures.labels, split.train, split.validation):
         digest.update(np.ascontiguousarray(array, np.int64).tobytes())
+    if data.values is not None:
+        digest.update(data.values.tobytes())
     return digest.hexdigest()
-
-
-def _arrays(pictures: PictureSet, split: Split) -> tuple[Array, ...]:
-    return pictures.labels, split.train, split.validation

@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from chipfit.apart import ApartError, call_apart
 from chipfit.errors import ChipfitError
 from chipfit.graph import Graph
-from chipfit.apart import ApartError, call_apart
 from chipfit.importers._quiet import quiet
 from chipfit.importers.keras.alone import read_alone
 from chipfit.importers.keras.files import HDF5, is_keras_archive, load_file

@@ -10,8 +10,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from chipfit.errors import ChipfitError
 from chipfit.apart import ApartError, call_apart
+from chipfit.errors import ChipfitError
 from chipfit.importers._problems import Problem, raise_problems
 from chipfit.importers.keras.framework import import_h5py
 from chipfit.importers.keras.legacy import items, modernise

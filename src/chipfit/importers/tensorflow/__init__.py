@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from chipfit.errors import ChipfitError
 from chipfit.apart import ApartError, call_apart
+from chipfit.errors import ChipfitError
 from chipfit.importers._quiet import LOG_LEVEL
 from chipfit.importers.tensorflow.convert import convert
 
