@@ -79,6 +79,24 @@ def test_outside_of_what_was_calibrated_the_function_goes_on(function: Callable[
     assert np.abs(error).max() <= 12  # of 255; the old tables give 0 there
 
 
+@pytest.mark.parametrize(("low", "high"), [(-100.0, 100.0), (-3000.0, 4000.0), (-400.0, -100.0), (100.0, 4000.0)])
+@pytest.mark.parametrize("reach", [1e4, 1e6])
+def test_a_layer_that_saturates_nearly_always(low: float, high: float, reach: float) -> None:
+    """Its steep part is a thousandth of what is met, and that is a thousandth of what the layer can reach."""
+    units = 2.0**8 * 255 / 6
+
+    def codes(x: Array) -> Array:
+        return np.clip(x, 0.0, 6.0) * 255 / 6
+
+    found = fit(wanted(codes, units, low, high, (-reach, reach), np.ones_like))
+    met = np.linspace(low, high, 4001)
+    steep = np.linspace(-2.0, 8.0, 4001) if low < 0.0 < high else met
+    for x in (met, steep, np.linspace(-2.0, 8.0, 4001)):
+        error = looked_up(found.table, np.floor(x * units).astype(np.int64)) - codes(x)
+        assert np.abs(error).max() < (2.0 if x is met or x is steep else 12.0)
+    assert all(abs(p.mul) / 2.0**p.shift < 2.0 / 2**8 for p in found.table.segments)
+
+
 def test_the_slope_of_a_linear_layer_is_exact() -> None:
     found, _, _ = fitted(lambda x: x, -1.0, 3.0, 12)
     pieces = found.table.segments

@@ -302,6 +302,25 @@ def test_what_version_3_lacks_is_named() -> None:
     assert caught.value.code == "O002"
 
 
+@pytest.mark.parametrize(("rows", "columns", "good"), [(256, 256, True), (256, 260, False)])
+def test_version_3_sends_no_more_than_its_counter_holds(rows: int, columns: int, good: bool) -> None:
+    net = Net(1, rows, columns, 1)
+    made = compile_graph(net.done(net.conv(net.x, 1)), None, {"x": Grid(np.ones(1), np.zeros(1))})
+    if good:
+        to_v3(made)
+        return
+    with pytest.raises(ChipfitError, match="'t0_0' sends maps of 260x256 pixels") as caught:
+        to_v3(made)
+    assert caught.value.code == "O002"
+    assert "--kmodel 4" in caught.value.hint
+
+
+def test_version_3_keeps_large_maps_in_the_kpu() -> None:
+    net = Net(1, 256, 260, 1)
+    x = net.add(MaxPool2D(kernel=(2, 2), stride=(2, 2)), net.conv(net.conv(net.x, 1, act="relu"), 1, act="relu"))
+    to_v3(compile_graph(net.done(x), None, {"x": Grid(np.ones(1), np.zeros(1))}))
+
+
 def test_what_no_opcode_computes_is_named() -> None:
     net = Net(1, 8, 8, 4)
     graph = net.done(net.add(Softmax(), net.conv(net.x, 3)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from chipfit.errors import ChipfitError
 from chipfit.kmodel import FlashFile, inspect_file, load, write_kfpkg
@@ -102,6 +102,7 @@ def outcome_of(data: bytes) -> str:
 
 
 def test_mutants() -> None:
+    resource = pytest.importorskip("resource", reason="Windows does not tell how much memory a process has used")
     outcomes: Counter[str] = Counter()
     slowest = 0.0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

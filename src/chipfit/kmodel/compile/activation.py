@@ -23,10 +23,14 @@ FIRST, LAST = -(1 << 35), (1 << 35) - 1
 """The least and the greatest start of a piece."""
 MOST_SHIFT = 20
 MOST_MUL = (1 << 15) - 1
-INSIDE, OUTSIDE = 1024, 96
+INSIDE, OUTSIDE = 2048, 96
 """Points at which the function is looked at: within the calibrated range, and on either side of it."""
 RARE = 5e-4
 """What a point outside weighs beside the mean one inside."""
+KNOWN = 0.8
+"""Share of a point's weight that the samples decide: numbers that they hardly show are met some day, too."""
+REFINED = 3
+"""Times that points are moved to where the function is steep."""
 MOST_STARTS = 256
 CLOSE = 2e-3
 """Squared error from which on nothing better is looked for."""
@@ -61,12 +65,28 @@ def wanted(
     calibrated range of the sum; ``reach``: the least and greatest sum that bytes can make; ``density``: how often a sum
     is met (mean 1)."""
     width = max(high - low, 1e-9)
-    inside = np.linspace(low, high, INSIDE)
-    below = low - np.geomspace(width / INSIDE, max(low - reach[0], 2 * width / INSIDE), OUTSIDE)[::-1]
-    above = high + np.geomspace(width / INSIDE, max(reach[1] - high, 2 * width / INSIDE), OUTSIDE)
+    inside = _points(function, lambda u: low + width * u, INSIDE)
+    near, far = width / INSIDE, 2 * width / INSIDE
+    to_low, to_high = (float(np.log(max(n, far) / near)) for n in (low - reach[0], reach[1] - high))
+    below = _points(function, lambda u: low - near * np.exp(to_low * u), OUTSIDE)[::-1]
+    above = _points(function, lambda u: low + width + near * np.exp(to_high * u), OUTSIDE)
     sums = np.concatenate([below, inside, above])
-    weights = np.concatenate([np.full(OUTSIDE, RARE), 0.5 + 0.5 * density(inside), np.full(OUTSIDE, RARE)])
+    each = np.gradient(inside) * INSIDE / width * (1.0 - KNOWN + KNOWN * density(inside))
+    weights = np.concatenate([np.full(OUTSIDE, RARE), each, np.full(OUTSIDE, RARE)])
     return Wanted(sums * units, np.clip(function(sums), 0.0, 255.0), weights)
+
+
+def _points(function: Function, at: Function, count: int) -> Array:
+    """Sums ``at`` numbers from 0 to 1, half of which lie evenly, half where codes change: a function that saturates
+    may do so within a thousandth of the range."""
+    even = np.linspace(0.0, 1.0, count)
+    places = even
+    for _ in range(REFINED):
+        rise = np.abs(np.diff(np.clip(function(at(places)), 0.0, 255.0)))
+        length = np.diff(places) + rise / max(float(rise.sum()), 1.0)
+        way = np.concatenate([[0.0], np.cumsum(length)])
+        places = np.interp(even * way[-1], way, places)
+    return at(places)
 
 
 @dataclass(frozen=True)
@@ -90,9 +110,9 @@ def fit(goal: Wanted) -> Fit:
         starts, error = _moved(goal, sums, first, starts, error)
     pieces = [Segment(FIRST, 0, 0, first)]
     for start, end in pairwise([*starts, _Start(len(goal.t), LAST, 0)]):
-        _, mul, shift = sums.pieces(*(np.array(n) for n in (start.place, start.t, start.byte, end.place)))
+        _, mul, shift = (int(n) for n in sums.one(start, end.place))
         add = min(start.byte + int(mul < 0), 255)
-        pieces.append(Segment(start.t, int(mul), int(shift), add))
+        pieces.append(Segment(start.t, mul, shift, add))
     pieces += [Segment(LAST, 0, 0, pieces[-1].add)] * (SEGMENTS - len(pieces))
     return Fit(Activation(tuple(pieces)), error / sums.total)
 
@@ -100,7 +120,7 @@ def fit(goal: Wanted) -> Fit:
 def _chosen(goal: Wanted, sums: _Sums) -> tuple[int, list[_Start], float]:
     """The byte of the first piece, which is flat, the starts of the others, and the error."""
     places, starts, bytes_ = _crossings(goal)
-    cost, _, _ = sums.pieces(places[:, None], starts[:, None], bytes_[:, None], places[None, :])
+    cost, _, _ = sums.pieces(places, starts, bytes_, places)
     cost = np.where(np.triu(np.ones(cost.shape, bool), 1), cost, np.inf)
     flat_cost, flat_byte = sums.flat(places)
     # best[j]: least error of everything before start j; the last start stands for the end
@@ -124,12 +144,14 @@ def _crossings(goal: Wanted) -> tuple[Array, Array, Array]:
     """Where a piece may start: (first point behind it, t, byte), and the end. Ascending."""
     codes, t = goal.codes, goal.t
     lower, upper = np.minimum(codes[:-1], codes[1:]), np.maximum(codes[:-1], codes[1:])
-    crosses = np.nonzero(np.floor(upper) >= np.ceil(lower))[0]
+    # where it stays at a byte, one start is enough
+    changes = upper > lower
+    crosses = np.nonzero((np.floor(upper) >= np.ceil(lower)) & (changes | np.append(True, changes[:-1])))[0]
     if len(crosses) > MOST_STARTS:
         crosses = crosses[np.unique(np.linspace(0, len(crosses) - 1, MOST_STARTS).astype(int))]
     byte = np.ceil(lower[crosses])
     rise = codes[crosses + 1] - codes[crosses]
-    share = np.where(rise == 0.0, 0.0, (byte - codes[crosses]) / np.where(rise == 0.0, 1.0, rise))
+    share = (byte - codes[crosses]) / np.where(rise == 0.0, 1.0, rise)
     at = t[crosses] + share * (t[crosses + 1] - t[crosses])
     # a function that crosses no byte at its low end still starts there
     places = np.concatenate([[0], crosses + 1, [len(t)]])
@@ -152,50 +174,57 @@ def _moved(goal: Wanted, sums: _Sums, first: int, starts: list[_Start], error: f
             if not len(places):
                 continue
             near = np.rint(goal.codes[places]).astype(np.int64)
-            bytes_ = np.clip(near[None, :] + np.array([[-1], [0], [1]]), 0, 255)
+            bytes_ = np.clip(near[None, :] + np.array([[-1], [0], [1]]), 0, 255).ravel()
+            tried = np.tile(places, 3)
             end = starts[k + 1].place if k + 1 < len(starts) else len(points)
-            behind, _, _ = sums.pieces(places[None, :], points[places][None, :], bytes_, np.array(end))
-            ahead = sums.ahead(starts[k - 1] if k else None, first, places)
-            now, _, _ = sums.pieces(*(np.array(n) for n in (middle, starts[k].t, starts[k].byte, end)))
-            present = float(now) + float(sums.ahead(starts[k - 1] if k else None, first, np.array([middle]))[0])
-            total = ahead[None, :] + behind
-            row, column = np.unravel_index(int(np.argmin(total)), total.shape)
-            if total[row, column] < present:
-                error += float(total[row, column]) - present
-                place = int(places[column])
-                starts[k] = _Start(place, int(points[place]), int(bytes_[row, column]))
+            behind, _, _ = sums.pieces(tried, points[tried], bytes_, np.array([end]))
+            before_it = starts[k - 1] if k else None
+            total = np.tile(sums.ahead(before_it, first, places), 3) + behind[:, 0]
+            present = sums.one(starts[k], end)[0] + float(sums.ahead(before_it, first, np.array([middle]))[0])
+            best = int(np.argmin(total))
+            if total[best] < present:
+                error += float(total[best]) - present
+                place = int(tried[best])
+                starts[k] = _Start(place, int(points[place]), int(bytes_[best]))
         if before - error < 1e-3 * before:
             break
     return starts, error
 
 
 class _Sums:
-    """Sums over the points before each place, from which the error of any piece between two of them follows."""
+    """The error of any piece between two places.
+
+    Sums of a piece start at its own start: differences of sums over all points would lose those of a short piece, as
+    what a layer can reach may be a million times its width.
+    """
 
     def __init__(self, goal: Wanted) -> None:
-        w, t, c = goal.weights, goal.t, goal.codes
+        self.goal = goal
+        w, c = goal.weights, goal.codes
         self.total = float(w.sum())
-        self.scale = max(float(np.abs(t).max()), 1.0)
-        t = t / self.scale
-        columns = (w, w * t, w * t * t, w * c, w * c * c, w * t * c)
-        self.parts = [np.concatenate([[0.0], np.cumsum(column)]) for column in columns]
+        self.parts = [np.concatenate([[0.0], np.cumsum(column)]) for column in (w, w * c, w * c * c)]
 
     def pieces(self, places: Array, starts: Array, bytes_: Array, ends: Array) -> tuple[Array, Array, Array]:
-        """The error of each piece from a place to another, and its slope as it can be stored."""
-        w, t, tt, c, cc, tc = (part[ends] - part[places] for part in self.parts)
-        x, b = starts / self.scale, bytes_.astype(np.float64)
-        moved_tt = np.maximum(tt - 2 * x * t + x * x * w, 0.0)
-        moved_tc = tc - b * t - x * (c - b * w)
-        moved_cc = cc - 2 * b * c + b * b * w
-        slope = np.where(moved_tt > 0.0, moved_tc / np.maximum(moved_tt, 1e-300), 0.0)
-        mul, shift = stored_slope(slope / self.scale)
-        slope = mul * np.exp2(-shift.astype(np.float64)) * self.scale
-        error = np.maximum(moved_cc - 2 * slope * moved_tc + slope * slope * moved_tt, 0.0)
-        return error + np.where(mul < 0, FALLING * w, 0.0), mul, shift
+        """The error of each piece from a place, (n,), to an end, (m,): (n, m), and its slope as it can be stored."""
+        first, last = int(places.min()), int(ends.max())
+        points = slice(first, max(last, first))
+        w = np.where(np.arange(first, points.stop) >= places[:, None], self.goal.weights[points], 0.0)
+        x, c = self.goal.t[points] - starts[:, None], self.goal.codes[points] - bytes_[:, None]
+        at = np.maximum(ends - first, 0)
+        xx, xc, cc, total = (_running(column, at) for column in (w * x * x, w * x * c, w * c * c, w))
+        mul, shift = stored_slope(np.where(xx > 0.0, xc / np.maximum(xx, 1e-300), 0.0))
+        slope = mul * np.exp2(-shift.astype(np.float64))
+        error = np.maximum(cc - 2 * slope * xc + slope * slope * xx, 0.0)
+        return error + np.where(mul < 0, FALLING * total, 0.0), mul, shift
+
+    def one(self, start: _Start, end: int) -> tuple[float, float, float]:
+        """The same of a single piece."""
+        error, mul, shift = self.pieces(*(np.array([n]) for n in (start.place, start.t, start.byte, end)))
+        return float(error[0, 0]), float(mul[0, 0]), float(shift[0, 0])
 
     def flat(self, places: Array) -> tuple[Array, Array]:
         """What lies before each place at one byte: the error, and the byte."""
-        w, _, _, c, _, _ = (part[places] for part in self.parts)
+        w, c, _ = (part[places] for part in self.parts)
         byte = np.clip(np.rint(np.where(w > 0.0, c / np.maximum(w, 1e-300), 0.0)), 0, 255)
         byte[0] = byte[1] if len(byte) > 1 else 0
         return self._at_byte(places, byte), byte
@@ -204,11 +233,19 @@ class _Sums:
         """The error of the piece that starts there and ends at each place; None: of the first, which is flat."""
         if start is None:
             return self._at_byte(places, np.full(len(places), float(first)))
-        return self.pieces(np.array(start.place), np.array(start.t), np.array(start.byte), places)[0]
+        place, t, byte = (np.array([n]) for n in (start.place, start.t, start.byte))
+        return self.pieces(place, t, byte, places)[0][0]
 
     def _at_byte(self, places: Array, byte: Array) -> Array:
-        w, _, _, c, cc, _ = (part[places] for part in self.parts)
+        w, c, cc = (part[places] for part in self.parts)
         return np.maximum(cc - 2 * byte * c + byte * byte * w, 0.0)
+
+
+def _running(columns: Array, ends: Array) -> Array:
+    """Sums of each row before each end."""
+    if len(ends) == 1:
+        return columns[:, : int(ends[0])].sum(axis=1, keepdims=True)
+    return np.concatenate([np.zeros((len(columns), 1)), np.cumsum(columns, axis=1)], axis=1)[:, ends]
 
 
 def stored_slope(slope: Array) -> tuple[Array, Array]:

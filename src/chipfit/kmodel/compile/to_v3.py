@@ -19,11 +19,14 @@ from chipfit.kmodel.format.v3 import KmodelV3, Place
 _FILL = (0, 0, 0, 0, 0, 3, 0, 3)
 _CUT = (0, 0, 0, 0, 0, -3, 0, -3)
 _MAIN = v3.MAIN_OUTPUT
+MOST_SENT = 1 << 16
+"""Pixels of a channel that firmware sends to main memory: the register that counts them has 16 bits."""
 _ACTS = {(NO_MIN, NO_MAX): v3.Act.LINEAR, (0.0, NO_MAX): v3.Act.RELU, (0.0, 6.0): v3.Act.RELU6}
 
 
 def to_v3(compiled: Compiled) -> KmodelV3:
-    """Raises ChipfitError O002, naming the layer, for what version 3 has no layer for."""
+    """Raises ChipfitError O002, naming the layer, for what version 3 has no layer for, and for a map that is too large
+    to be sent to main memory."""
     nodes, names = compiled.model.nodes, [step.layer for step in compiled.lowered.state.steps]
     if len(compiled.model.inputs) != 1:
         raise ChipfitError("O002", "a kmodel of version 3 has one input", "write version 4: --kmodel 4")
@@ -33,6 +36,8 @@ def to_v3(compiled: Compiled) -> KmodelV3:
         layer, used = _layer(nodes[index:], compiled.model.constants)
         if layer is None:
             raise _none(nodes[index], names[index] or "the output")
+        if isinstance(layer, v3.K210Conv) and layer.flags & _MAIN:
+            _require_sendable(layer, names[index])
         layers.append(layer)
         index += used
     first = layers[0]
@@ -40,6 +45,17 @@ def to_v3(compiled: Compiled) -> KmodelV3:
         raise _none(nodes[0], names[0] or "the first layer")
     outputs = tuple(Place(place.start, place.size) for place in compiled.model.outputs)
     return KmodelV3(outputs, compiled.model.main_bytes, tuple(layers))
+
+
+def _require_sendable(layer: v3.K210Conv, name: str) -> None:
+    rows, columns = layer.registers.o_col_high, layer.registers.o_row_wid
+    if rows * columns > MOST_SENT:
+        raise ChipfitError(
+            "O002",
+            f"'{name}' sends maps of {columns}x{rows} pixels to main memory, and version 3 counts at most "
+            f"{MOST_SENT:,} of a channel",
+            "write version 4: --kmodel 4; or make the image smaller, or stride before this layer",
+        )
 
 
 def _none(node: v4.Node, name: str) -> ChipfitError:
