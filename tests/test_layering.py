@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "fixedpoint": set(),
     "apart": {"errors"},
+    "files": {"errors"},
     "graph": GROUND,
     "ethosu": GROUND,
     "ops": GROUND | {"ethosu", "graph"},
@@ -58,7 +59,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bundle": {"errors", "build", "codegen", "emulate", "firmware_set", "memories", "model", "targets"} | FIGURES,
     "metadata": {"errors", "importers", "model", "quantize"},
     "quantization": MODEL
-    | {"build", "exporters", "importers", "metadata", "model", "oracle", "quantize", "recurrent", "samples", "targets"}
+    | {
+        "files",
+        "build",
+        "exporters",
+        "importers",
+        "metadata",
+        "model",
+        "oracle",
+        "quantize",
+        "recurrent",
+        "samples",
+        "targets",
+    }
     | FIGURES,
     "evaluation": MODEL
     | {"emulate", "exporters", "importers", "metadata", "model", "npu", "oracle", "quantization", "quantize", "targets"}
@@ -80,7 +93,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"targets", "verification"}
     | FIGURES,
     "streaming": MODEL | {"exporters", "interpret", "model", "passes"} | FIGURES,
-    "training": {"errors", "graph", "evaluation", "exporters", "importers", "metadata", "model", "quantize"} | FIGURES,
+    "training": {"errors", "files", "graph", "evaluation", "exporters", "importers", "metadata", "model", "quantize"}
+    | FIGURES,
     "interpreter": {"errors", "graph", "build", "emulate", "interpret", "model"},
     "verification": {"errors", "graph", "exporters", "importers", "passes", "build", "model", "npu", "oracle"}
     | {"samples", "targets"}
@@ -89,13 +103,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bench": {"errors", "build", "firmware", "model", "targets", "verification"} | FIGURES,
     "kmodel": MODEL | {"interpret", "plan", "quantize", "samples"} | FIGURES,
     "k210": MODEL
-    | {"exporters", "kmodel", "metadata", "model", "passes", "quantization", "quantize", "targets"}
+    | {"files", "exporters", "kmodel", "metadata", "model", "passes", "quantization", "quantize", "targets"}
     | FIGURES,
     "maixpy": {"__init__", "errors", "codegen", "kmodel", "projects", "targets"} | FIGURES,
     "catalog": {"errors", "ops", "targets"} | FIGURES,
     "doctor": {"emulate"} | FIGURES,
-    "deployment": {"errors", "graph", "build", "evaluation", "firmware", "importers", "memories", "metadata", "model"}
-    | {"project", "projects", "quantization", "quantize", "samples", "targets", "training", "verification"}
+    "deployment": {
+        "errors",
+        "files",
+        "graph",
+        "build",
+        "evaluation",
+        "firmware",
+        "importers",
+        "memories",
+        "metadata",
+        "model",
+    }
+    | {"files", "project", "projects", "quantization", "quantize", "samples", "targets", "training", "verification"}
     | FIGURES,
     "flashing": {"errors", "targets"} | FIGURES,
     "demo": {"errors", "graph", "codegen", "firmware", "model"} | FIGURES,

@@ -12,6 +12,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.exporters import to_tflite
+from chipfit.files import write_whole
 from chipfit.graph import Array, Value
 from chipfit.kmodel.compile.compiled import Compiled, compile_graph
 from chipfit.kmodel.compile.grid import Grid
@@ -186,20 +187,7 @@ def convert_model(
 def write_kmodel(converted: Converted, path: Path) -> ConvertReport:
     """Write the kmodel and its sidecar, both or neither. Raises ChipfitError P003 where they cannot be written."""
     beside = sidecar_path(path)
-    contents = {path: converted.data, beside: sidecar_text(converted.sidecar).encode()}
-    parts = {target: target.with_name(f".{target.name}.part") for target in contents}
-    try:
-        for target, part in parts.items():
-            if target.is_dir():
-                raise IsADirectoryError(f"'{target}' is a folder")
-            part.write_bytes(contents[target])
-        for target, part in parts.items():
-            part.replace(target)
-    except OSError as error:
-        raise ChipfitError("P003", f"cannot write '{path}': {error}") from None
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+    write_whole({path: converted.data, beside: sidecar_text(converted.sidecar).encode()})
     return replace(converted.report, file=str(path), sidecar=str(beside))
 
 
@@ -323,12 +311,5 @@ def write_rewritten(rewritten: tuple[Model, RewriteReport], path: Path) -> Rewri
     """Write it as a ``.tflite`` file with what the file it came from says. Raises ChipfitError P003."""
     model, report = rewritten
     facts = facts_of(model)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(to_tflite(model.graph, facts.attached()))
-        part.replace(path)
-    except OSError as error:
-        raise ChipfitError("P003", f"cannot write '{path}': {error}") from None
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole({path: to_tflite(model.graph, facts.attached())})
     return replace(report, file=str(path))

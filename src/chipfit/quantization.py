@@ -14,6 +14,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.exporters import to_tflite
+from chipfit.files import write_whole
 from chipfit.graph import Array, Graph, Value
 from chipfit.importers import Attached, tflite_attached
 from chipfit.metadata import Facts, facts_of
@@ -179,7 +180,7 @@ def check_target(out: Path, model: Path, *, folder: bool) -> None:
 def write_file(made: QuantizedModel, path: Path) -> QuantizedModel:
     """Write the file, whole or not at all; its report then names it. Raises ChipfitError P003 if it cannot be."""
     content = made.tflite()
-    _write({path: content})
+    write_whole({path: content})
     return replace(made, report=replace(made.report, file=str(path), file_bytes=len(content)))
 
 
@@ -199,7 +200,7 @@ def write_folder(variants: Sequence[QuantizedModel], folder: Path, stem: str) ->
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(files)
+        write_whole(files)
     except OSError as error:
         raise ChipfitError("P003", f"cannot write '{folder}': {error}") from None
     except ChipfitError:
@@ -207,23 +208,6 @@ def write_folder(variants: Sequence[QuantizedModel], folder: Path, stem: str) ->
             folder.rmdir()
         raise
     return written
-
-
-def _write(files: Mapping[Path, bytes]) -> None:
-    """Under other names first, which become the right ones when all are written."""
-    parts = {path: path.with_name(f".{path.name}.part") for path in files}
-    try:
-        for path, part in parts.items():
-            if path.is_dir():
-                raise IsADirectoryError(f"'{path}' is a folder")
-            part.write_bytes(files[path])
-        for path, part in parts.items():
-            part.replace(path)
-    except OSError as error:
-        raise ChipfitError("P003", f"cannot write '{next(iter(files))}': {error}") from None
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
 
 
 def read_data(

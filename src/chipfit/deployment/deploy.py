@@ -19,6 +19,7 @@ from chipfit.deployment.report import Accuracy, DeployReport, Proof, Step
 from chipfit.deployment.request import Listener, Request
 from chipfit.deployment.source import is_pictures, is_run, pictures_of_run, save_arrays
 from chipfit.errors import ChipfitError
+from chipfit.files import PART
 from chipfit.graph import Array
 from chipfit.metadata import facts_of
 from chipfit.model import Model, load
@@ -33,7 +34,6 @@ from chipfit.training.train import Source, resume, source_of, train
 from chipfit.verification import FLOAT_TOLERANCE, compare_outputs
 
 REPORT = "deploy.json"
-PART = f".part-{REPORT}"
 RUN, FIRMWARE, PROJECT = "run", "firmware", "project"
 CALIBRATION_FILE, VALIDATION_FILE, INPUTS_FILE = "calibration.npz", "validation.npz", "inputs.npz"
 
@@ -62,7 +62,7 @@ def _own(request: Request) -> None:
     """Make the folder, or raise P001 if it is somebody else's."""
     folder = request.folder
     # a call that was killed at its very beginning leaves a part of its report
-    is_free = folder.is_dir() and all(path.name == PART for path in folder.iterdir())
+    is_free = folder.is_dir() and all(path.name == f"{PART}{REPORT}" for path in folder.iterdir())
     is_ours = (folder / REPORT).is_file() or is_free
     if folder.exists() and not is_ours and not (request.force and folder.is_dir()):
         hint = "choose another folder with -o, or pass --force"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from chipfit.errors import ChipfitError
+from chipfit.files import staged_file
 from chipfit.graph import Array
 from chipfit.importers import is_saved_model
 from chipfit.quantization import CALIBRATED, TESTED
@@ -85,12 +86,5 @@ def in_turns(labels: Array, indices: Array, seed: int) -> Array:
 
 def save_arrays(path: Path, arrays: dict[str, Array]) -> None:
     """An ``.npz`` file, whole or not at all."""
-    part = path.with_name(f".part-{path.name}")
-    try:
-        with part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        part.replace(path)
-    except OSError as error:
-        raise ChipfitError("P003", f"cannot write '{path}': {error.strerror or error}") from None
-    finally:
-        part.unlink(missing_ok=True)
+    with staged_file(path) as part, part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)

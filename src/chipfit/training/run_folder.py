@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from chipfit.errors import ChipfitError
+from chipfit.files import PART, staged_file
 from chipfit.graph import Array
 
 RUN, BEST, LAST, SPLIT = "run.json", "best.keras", "last.npz", "split.json"
@@ -21,7 +22,6 @@ CURVES, SHEET = "curves.png", "samples.png"
 SCHEMA = "chipfit.train"
 
 _STATE = "state"
-_PART = ".part-"
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,8 @@ class RunFolder:
     @contextmanager
     def staged(self, name: str) -> Generator[Path]:
         """A name with the same ending to write to, which then becomes the right one."""
-        part = self.path / f"{_PART}{name}"
-        try:
+        with staged_file(self.path / name) as part:
             yield part
-            part.replace(self.path / name)
-        except OSError as error:
-            raise ChipfitError("P003", f"cannot write '{self.path / name}': {error.strerror or error}") from None
-        finally:
-            part.unlink(missing_ok=True)
 
     def write(self, name: str, content: bytes) -> None:
         """Raises ChipfitError P003."""
@@ -100,4 +94,4 @@ class RunFolder:
 
 def _is_early(path: Path) -> bool:
     """Whether a file comes before :data:`RUN`: a run that was killed there leaves nothing to go on with."""
-    return path.name in (SHEET, SPLIT) or path.name.startswith(_PART)
+    return path.name in (SHEET, SPLIT) or path.name.startswith(PART)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chipfit.errors import ChipfitError
+from chipfit.files import staged_file
 from chipfit.graph import Array
 from chipfit.training.augment import NONE, Augmentation
 from chipfit.training.pictures import PictureSet
@@ -58,14 +59,8 @@ def draw_sheet(
     data = io.BytesIO()
     with rc_context({"savefig.dpi": "figure"}):
         figure.savefig(data, format="png", metadata={"Software": None})
-    part = target.with_name(f"{target.name}.part")
-    try:
+    with staged_file(target) as part:
         part.write_bytes(data.getvalue())
-        part.replace(target)
-    except OSError as error:
-        raise ChipfitError("P003", f"cannot write '{target}': {error.strerror or error}") from None
-    finally:
-        part.unlink(missing_ok=True)
     return target
 
 
