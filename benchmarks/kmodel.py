@@ -67,7 +67,7 @@ def figure(path: Path) -> Figure:
     samples = Samples((arrays.reshape(len(codes), *value.shape),), (how.range(1),), how)
     wanted = np.stack([_flat(model.run(x)) for x in samples.arrays[0]])
     ours = convert_model(model, samples, preprocessing=how)
-    side = _side(load_kmodel(ours.data), wanted, _ran(ours, codes, value.shape))
+    side = _side(load_kmodel(ours.data), wanted, _ran(ours, codes, arrays))
     old = _old_file(path)
     if old is None:
         return Figure(path.stem, side, None)
@@ -92,13 +92,13 @@ def _inputs(path: Path, model: Model) -> tuple[np.ndarray, np.ndarray | None]:
     return np.random.default_rng(0).integers(0, 256, (2, *shape[1:])).astype(np.uint8), None
 
 
-def _ran(ours: Converted, codes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _ran(ours: Converted, codes: np.ndarray, arrays: np.ndarray) -> np.ndarray:
+    """A kmodel that takes floats gets the very ones that the float model gets: others differ in the last bit."""
     kmodel = load_kmodel(ours.data)
-    x = codes.transpose(0, 3, 1, 2) if codes.ndim == 4 and len(shape) == 4 else codes
-    if isinstance(kmodel.file, KmodelV4) and kmodel.file.inputs[0].dtype.name == "FLOAT32":
-        x = x / 255.0 if codes.dtype == np.uint8 else x
-        return _outputs(kmodel, x.astype(np.float32).reshape(len(codes), *kmodel.file.input_shapes[0]))
-    return _outputs(kmodel, x[:, None])
+    assert isinstance(kmodel.file, KmodelV4)
+    if kmodel.file.inputs[0].dtype.name == "FLOAT32":
+        return _outputs(kmodel, arrays.astype(np.float32))
+    return _outputs(kmodel, codes.transpose(0, 3, 1, 2) if codes.ndim == 4 else codes)
 
 
 def _outputs(kmodel: Kmodel, inputs: np.ndarray) -> np.ndarray:

@@ -37,6 +37,18 @@ def quantize_multiplier(scale: float) -> tuple[int, int]:
     return m, shift
 
 
+def quantize_multipliers(scales: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """:func:`quantize_multiplier` of many scales, float64: m and shift, both int32."""
+    fraction, shift = np.frexp(scales)
+    m = np.floor(fraction * (1 << 31) + 0.5).astype(np.int64)
+    rounds_up = m == 1 << 31
+    m, shift = np.where(rounds_up, m // 2, m), shift.astype(np.int64) + rounds_up
+    vanishes, saturates = (shift < -31) | (scales == 0.0), shift > 30
+    m = np.where(vanishes, 0, np.where(saturates, INT32_MAX, m))
+    shift = np.where(vanishes, 0, np.where(saturates, 30, shift))
+    return m.astype(np.int32), shift.astype(np.int32)
+
+
 def as_int64(x: IntLike) -> Int:
     return np.asarray(x, dtype=np.int64)
 

@@ -12,6 +12,7 @@ from chipfit.ops import Op
 from chipfit.ops.conv2d import Conv2D
 from chipfit.ops.depthwise_conv2d import DepthwiseConv2D
 from chipfit.ops.fully_connected import FullyConnected
+from chipfit.ops.slice import Slice
 
 AROUND = (1, 1, 1, 1)
 
@@ -53,6 +54,10 @@ class Net:
 
     def dense(self, x: Value, units: int, **options: Any) -> Value:
         return self.add(FullyConnected(**options), x, self.weights(units, x.shape[-1]), self.weights(units))
+
+    def part(self, x: Value, begin: tuple[int, int], size: tuple[int, int]) -> Value:
+        """Rows and columns of an image."""
+        return self.add(Slice((0, *begin, 0), (1, *size, x.shape[3])), x)
 
     def done(self, *outputs: Value) -> Graph:
         self.graph.outputs = list(outputs)

@@ -58,8 +58,9 @@ def sigmoid(x: Array) -> Array:
         ("leaky", lambda x: np.where(x > 0, x, 0.1 * x), -8, 5, 0.31),
         ("sigmoid", sigmoid, -6, 4, 0.37),
         ("tanh", np.tanh, -4, 4, 0.4),
-        ("swish", lambda x: x * sigmoid(x), -6, 6, 0.62),
-        ("hard_swish", lambda x: x * np.clip(x + 3, 0, 6) / 6, -5, 5, 0.62),
+        ("swish", lambda x: x * sigmoid(x), -6, 6, 0.4),
+        ("gelu", lambda x: x * sigmoid(1.702 * x), -4, 4, 0.4),
+        ("hard_swish", lambda x: x * np.clip(x + 3, 0, 6) / 6, -5, 5, 0.5),
     ],
 )
 def test_near_what_bytes_allow(
@@ -69,6 +70,42 @@ def test_near_what_bytes_allow(
     x = np.linspace(low, high, 4001)
     error = looked_up(found.table, np.floor(x * units).astype(np.int64)) - codes(x)
     assert ROUNDING * 0.6 < np.sqrt((error**2).mean()) < most, name
+
+
+def test_what_falls_a_little_goes_down_in_steps() -> None:
+    """The chip's rounding of negative products is two thirds of a code; steps of one code lose what bytes lose."""
+    found, codes, units = fitted(lambda x: np.where(x > 0, 40 * x, -x), -6.0, 5.0, 10)
+    x = np.linspace(-6, -0.1, 4001)
+    error = looked_up(found.table, np.floor(x * units).astype(np.int64)) - codes(x)
+    assert np.abs(error).max() < 0.6
+    assert all(piece.mul >= 0 for piece in found.table.segments if piece.x_start > -6 * units)
+
+
+def test_what_falls_far_is_one_piece() -> None:
+    found, codes, units = fitted(lambda x: -x, -3.0, 3.0, 10)
+    x = np.linspace(-3, 3, 4001)
+    error = looked_up(found.table, np.floor(x * units).astype(np.int64)) - codes(x)
+    assert np.sqrt((error**2).mean()) < 0.8
+    assert abs(error.mean()) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("function", "rises"),
+    [
+        (lambda x: np.clip(x, 0, 6), 1),
+        (lambda x: np.clip(6 - x, 0, 6), -1),
+        (lambda x: np.maximum(x * sigmoid(x), -0.2), 1),
+        (lambda x: np.where(x < 8.9, 1.0, 1.0 + 50 * (x - 8.9)), 1),
+    ],
+)
+def test_the_last_piece_goes_on_to_the_last_byte(function: Callable[[Array], Array], rises: int) -> None:
+    """The KPU clamps: no piece is needed for what is beyond."""
+    found, codes, units = fitted(function, -4.0, 9.0, 10)
+    far = np.array([-500.0, 12.0, 40.0, 500.0])
+    got = looked_up(found.table, np.floor(far * units).astype(np.int64))
+    np.testing.assert_allclose(got, np.clip(codes(far), 0, 255), atol=1)
+    last = max((p for p in found.table.segments if p.x_start < 1 << 34), key=lambda p: p.x_start)
+    assert last.mul * rises > 0 or (last.mul == 0 and last.add == (255 if rises > 0 else 0))
 
 
 @pytest.mark.parametrize("function", [sigmoid, lambda x: np.where(x > 0, x, 0.1 * x), np.tanh])

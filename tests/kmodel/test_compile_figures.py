@@ -23,11 +23,11 @@ from kmodel.test_activation_fit import looked_up, sigmoid
 
 Array = np.ndarray[Any, Any]
 PIXELS = Preprocessing(scale=1 / 255)
-FLOAT = 100.0
-"""Signal to noise, dB, of sums that differ in the order of float additions only."""
 PAIRS = sorted(p for p in k210_folder().glob("golden/*.tflite") if p.with_suffix(".npz").is_file())
 STEPS_PER_UNIT = 255 * 800.0
 """Of the sums of a layer with inputs from 0 to 1 and weights of about 0.3."""
+CURVED = {"conv_bn_swish"}
+"""Functions of which the old tables keep little."""
 ADDS_ITS_BIAS = {"tconv3x3_s2"}
 """The old file is smaller because it leaves the bias out (and is wrong by that)."""
 
@@ -46,7 +46,7 @@ def test_beside_the_old_file(path: Path) -> None:
     old_noise = sqnr(wanted_, theirs)
     noise = made.report.sqnr
     assert old_noise is not None
-    assert noise is None or noise >= min(old_noise, FLOAT)
+    assert noise is None or noise >= old_noise + (6.0 if path.stem in CURVED else 0.0)
     ours, old = load_kmodel(made.data), load_kmodel(path.with_suffix(".kmodel"))
     assert _on_cpu(ours.file) <= _on_cpu(old.file) or path.stem in ADDS_ITS_BIAS
     assert len(ours.data) <= len(old.data) * 1.02 or path.stem in ADDS_ITS_BIAS

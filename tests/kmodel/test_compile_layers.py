@@ -132,6 +132,34 @@ CASES: list[tuple[str, tuple[int, ...], Build, list[str], float]] = [
         [KPU, KPU, KPU],
         35,
     ),
+    (
+        "odd rows, cut off before the stride",
+        (1, 15, 10, 8),
+        lambda n: n.conv(n.part(n.depthwise(n.x, act="relu"), (0, 0), (14, 10)), 6, 1, stride=(2, 2)),
+        [KPU, KPU],
+        35,
+    ),
+    (
+        "a part in the middle",
+        (1, 16, 14, 8),
+        lambda n: n.conv(n.part(n.conv(n.x, 8, act="relu"), (3, 2), (8, 6)), 6, 1),
+        [KPU, KPU, "Pad"],
+        35,
+    ),
+    (
+        "a part with zeros around it",
+        (1, 16, 14, 8),
+        lambda n: n.conv(n.part(n.conv(n.x, 8, act="relu"), (3, 2), (8, 6)), 6),
+        [KPU, "Pad", "KpuUpload", KPU],
+        35,
+    ),
+    (
+        "a part that the CPU reads",
+        (1, 16, 14, 8),
+        lambda n: n.part(n.conv(n.x, 8, act="relu"), (3, 2), (8, 6)),
+        [KPU, "StridedSlice"],
+        40,
+    ),
     ("max 2", (1, 12, 10, 8), lambda n: n.add(MaxPool2D(), n.conv(n.x, 6)), [KPU], 40),
     ("mean 2", (1, 12, 10, 8), lambda n: n.add(AveragePool2D(), n.conv(n.x, 6, act="relu")), [KPU], 40),
     (
@@ -327,6 +355,17 @@ def test_what_no_opcode_computes_is_named() -> None:
     with pytest.raises(ChipfitError, match="softmax 't1_0'") as caught:
         compile_graph(graph, None, {})
     assert caught.value.code == "O002"
+
+
+def test_a_layer_of_the_cpu_reads_an_image_whose_channels_have_ranges_of_their_own() -> None:
+    net = Net(1, 8, 8, 3)
+    graph = net.done(net.conv(net.x, 4, 5, pad=(2, 2, 2, 2)))
+    grid = Grid(np.array([1.0, 2.0, 4.0]) / 255, np.array([10.0, 100.0, 20.0]))
+    codes = np.random.default_rng(0).integers(0, 256, (3, *net.x.shape))
+    samples = Samples((grid.reals(codes).astype(np.float32),), (None,))
+    made = compile_graph(graph, samples, {"x": grid})
+    found = noise_of(made, samples)[""]
+    assert found is None or found > 100
 
 
 def test_too_large_for_the_kpu() -> None:

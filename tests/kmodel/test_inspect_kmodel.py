@@ -165,6 +165,26 @@ def test_run_with_every_kind_of_input(file: Path) -> None:
     assert Path("c/picture.bin").read_bytes() == expected[1]
 
 
+def test_all_results_are_written_or_none(file: Path) -> None:
+    (Path("out") / "1.bin").mkdir(parents=True)
+    result = cli("run", file, "--random", "2", "-o", "out")
+    assert result.exit_code == 2
+    assert "P003" in result.output
+    assert [path.name for path in Path("out").iterdir()] == ["1.bin"]
+
+
+def test_a_dump_that_breaks_off_leaves_no_part(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(path: Path, _: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr("chipfit.kmodel.results.np.save", half)
+    result = cli("run", file, "--dump", "layers")
+    assert result.exit_code == 2
+    assert "P003" in result.output
+    assert not list(Path("layers/0").iterdir())
+
+
 def test_dump(file: Path) -> None:
     assert cli("run", file, "--random", "2", "--dump", "layers").exit_code == 0
     names = ["000_KpuConv2D.npy", "001_Dequantize.npy", "002_MatMul.npy", "003_Softmax.npy"]

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from chipfit.files import staged_file, write_whole
 from chipfit.graph import Array
 from chipfit.kmodel.simulate.report import KmodelRun
 
 
 def save_outputs(run: KmodelRun, folder: Path) -> list[Path]:
     """A ``.bin`` for each sample, named as its input: all outputs one after the other, in the order (n, c, h, w), as
-    they lie in the memory of the board. Each file appears as a whole or not at all."""
-    written: list[Path] = []
-    for sample in run.samples:
-        path = folder / f"{safe_path(sample.name)}.bin"
+    they lie in the memory of the board. All are written or none: else ChipfitError P003."""
+    files = {folder / f"{safe_path(sample.name)}.bin": _raw(sample.outputs) for sample in run.samples}
+    for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)
-        staged = path.with_name(f".{path.name}.part")
-        staged.write_bytes(b"".join(np.ascontiguousarray(values).tobytes() for values in sample.outputs))
-        staged.replace(path)
-        written.append(path)
-    return written
+    write_whole(files)
+    return list(files)
+
+
+def _raw(outputs: Iterable[Array]) -> bytes:
+    return b"".join(np.ascontiguousarray(values).tobytes() for values in outputs)
 
 
 class LayerDump:
@@ -34,7 +36,8 @@ class LayerDump:
     def __call__(self, sample: str, index: int, kind: str, result: Array) -> None:
         path = self._folder / safe_path(sample) / f"{index:03d}_{kind}.npy"
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, result)
+        with staged_file(path) as part:
+            np.save(part, result)
 
 
 def safe_path(name: str) -> Path:

@@ -135,13 +135,19 @@ def quantize_layer(node: Node, new: Node, recipe: Recipe, names: set[str], taken
 
     ``node``: the float layer; ``names``: of the graph; ``taken``: those that a new value has.
     """
-    layer, x, w = Layer(node), new.inputs[0], node["w"]
-    assert x is not None
+    w = node["w"]
+    new.inputs[1] = Value(_own_name(w.name, names, taken), w.type)
+    round_weights(node, new, recipe)
+    own_bias(node, new, names, taken)
+
+
+def round_weights(node: Node, new: Node, recipe: Recipe) -> None:
+    """The weights of a float layer on a grid of their own, in its integer form."""
+    layer, x, w = Layer(node), new["x"], node["w"]
     axis = next(role.axis for _, role in ports_of(node) if isinstance(role, Weight))
     quant = weight_quant(w.array, axis, recipe.weights_of(node.name), least_weight_scales(layer.bias, x))
-    new.inputs[1] = Value(_own_name(w.name, names, taken), TensorType(w.shape, DType.INT8, quant))
+    new["w"].type = TensorType(w.shape, DType.INT8, quant)
     set_weights(new, quantize_weights(w.array, quant))
-    own_bias(node, new, names, taken)
 
 
 def own_bias(node: Node, new: Node, names: set[str], taken: set[str]) -> None:
@@ -173,7 +179,7 @@ def set_bias(node: Node, b: Array) -> None:
         return
     scales = bias_scales(node["x"].q.s, node["w"].q, channels)
     per_channel = node["w"].q.axis is not None
-    kept = tuple(float(s) for s in (scales if per_channel else scales[:1]))
+    kept = tuple((scales if per_channel else scales[:1]).tolist())
     value.type = TensorType(value.shape, dtype, Quant(kept, (0,) * len(kept), 0 if per_channel else None))
     value.data = quantize_bias(b, scales, dtype)
 

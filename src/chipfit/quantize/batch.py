@@ -53,7 +53,7 @@ def evaluate(node: Node, operands: Sequence[Array]) -> list[Array]:
         return node.op.scan(full, lambda inputs: run_body(body, inputs), TIME + 1)
     if op_of(node).is_view:
         return [operands[0].reshape(samples, *node.outputs[0].shape)]
-    if _by_table(node):
+    if by_table(node):
         return [lookup_table(node)[operands[0].view(np.uint8)].reshape(samples, *node.outputs[0].shape)]
     outputs = [np.empty((samples, *v.shape), v.dtype.numpy) for v in node.outputs]
     largest = max(v.type.size for v in (*node.operands, *node.outputs) if not v.is_const)
@@ -94,7 +94,7 @@ def _chunk(node: Node, operands: list[Array]) -> list[Array]:
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
-def _by_table(node: Node) -> bool:
+def by_table(node: Node) -> bool:
     """Whether each element of the result depends on one byte alone."""
     computed = [v for v in node.operands if not v.is_const]
     if len(computed) != 1 or computed[0].dtype not in BYTES:

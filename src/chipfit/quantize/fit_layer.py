@@ -7,6 +7,8 @@ quantized. Both sides come with many samples at once: (samples, *shape of the te
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from chipfit.graph import Array, Node, Value
@@ -19,15 +21,27 @@ from chipfit.quantize.parameters import accumulator_scales, dequantize_array
 from chipfit.quantize.recipe import Recipe
 from chipfit.quantize.reconstruct import MOST_COLUMNS
 
+Rule = Callable[[Layer, Node, Array, Array], None]
+"""Sets the weights of a quantized node. It is given the float layer, the node, what the node reads, as it is stored,
+and the float sums with bias, (..., channels)."""
 
-def fit_layer(real: Node, node: Node, float_x: Array, stored_x: Array, recipe: Recipe) -> tuple[Array, Array]:
-    """Fit weights and bias of ``node`` in place; returns the outputs of both sides, stored as the output's type is."""
+
+def fit_layer(
+    real: Node, node: Node, float_x: Array, stored_x: Array, recipe: Recipe, rule: Rule | None = None
+) -> tuple[Array, Array]:
+    """Fit weights and bias of ``node`` in place; returns the outputs of both sides, stored as the output's type is.
+
+    ``rule``: what the weights become; None: what the recipe says.
+    """
     y = node["y"]
     layer = Layer(real)
     shape = (len(float_x), *y.shape)
     float_sums = layer.sums(joined(float_x), real["w"].array) + layer.bias
     x = joined(stored_x)
-    _fit_weights(layer, node, x, float_sums, recipe)
+    if rule is None:
+        _fit_weights(layer, node, x, float_sums, recipe)
+    else:
+        rule(layer, node, x, float_sums)
     unit = accumulator_scales(node, layer.channels)
     sums = layer.sums(_centred(x, node["x"]), node["w"].array.astype(np.float32))
     sums *= unit.astype(np.float32)
@@ -45,7 +59,7 @@ def _fit_weights(layer: Layer, node: Node, x: Array, float_sums: Array, recipe: 
     if w.type.quant is None or rows.shape[2] > MOST_COLUMNS or rows.shape[2] < 2:
         return
     flat = float_sums.reshape(-1, layer.channels)
-    zero = _zero(node["x"])
+    zero = zero_of(node["x"])
     scales = np.array(w.q.scales(layer.channels)).reshape(rows.shape[:2])
     if recipe.has("reconstruct", node.name):
         columns = layer.sampled_columns(x, draw(len(flat), reconstruct.POSITIONS), zero)
@@ -74,7 +88,7 @@ def joined(x: Array) -> Array:
     return x.reshape(-1, *x.shape[2:]) if x.ndim > 2 else x
 
 
-def _zero(x: Value) -> int:
+def zero_of(x: Value) -> int:
     """What stands for 0."""
     return 0 if x.dtype.is_float else x.q.zp
 

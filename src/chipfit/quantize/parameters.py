@@ -217,7 +217,7 @@ def weight_quant(w: Array, axis: int, granularity: Granularity, least: Array | f
     scales = np.maximum(per_channel / 127.0, least)
     if granularity == "tensor":
         return Quant.per_tensor(float(scales.max()))
-    return Quant(tuple(float(np.float32(s)) for s in scales), (0,) * len(scales), axis)
+    return Quant(tuple(scales.astype(np.float32).tolist()), (0,) * len(scales), axis)
 
 
 def least_weight_scales(bias: Array, x: Value) -> Array:
@@ -242,7 +242,7 @@ def quantize_weights(w: Array, quant: Quant) -> Array:
 
 def bias_scales(input_scale: float, weights: Quant, channels: int) -> Array:
     """(channels,), the unit of the accumulator, as float32 values."""
-    return np.array([np.float32(input_scale * s) for s in weights.scales(channels)], np.float64)
+    return (input_scale * np.array(weights.scales(channels))).astype(np.float32).astype(np.float64)
 
 
 def accumulator_scales(node: Node, channels: int) -> Array:

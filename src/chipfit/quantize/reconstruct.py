@@ -5,6 +5,8 @@ Source: Frantar et al., GPTQ (2022), on inputs whose mean is subtracted: a bias 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from chipfit.graph import Array
@@ -27,34 +29,47 @@ def reconstruct(w: Array, scales: Array, columns: Array) -> Array:
     ``w``: (groups, channels, columns), real numbers; ``scales``: (groups, channels); ``columns``: (groups, positions,
     columns) as the integer model has them. Returns int8 in the shape of ``w``, -127 to 127.
     """
-    groups, _, width = w.shape
     result = np.empty(w.shape, np.int8)
-    step = max(1, _GROUP_BYTES // (8 * width * (width + columns.shape[1])))
+    for part in parts(columns):
+        result[part] = rounded(w[part], scales[part], damped(columns[part]), (-127, 127))
+    return result
+
+
+def parts(columns: Array) -> Iterator[slice]:
+    """Groups that are worked on at a time, as many as leave memory to others."""
+    groups, positions, width = columns.shape
+    step = max(1, _GROUP_BYTES // (8 * width * (width + positions)))
     for start in range(0, groups, step):
-        part = slice(start, start + step)
-        result[part] = _round(w[part].astype(np.float64), scales[part], columns[part].astype(np.float64))
-    return result
+        yield slice(start, start + step)
 
 
-def _round(w: Array, scales: Array, columns: Array) -> Array:
-    width = w.shape[2]
-    upper = _error_spread(columns)
-    result = np.empty_like(w)
-    for k in range(width):
-        q = np.clip(np.rint(w[:, :, k] / scales), -127, 127)
+def rounded(w: Array, scales: Array, spread: Array, bounds: tuple[int, int]) -> Array:
+    """Integers within ``bounds``, float64 in the shape of ``w``. ``spread``: (groups, columns, columns), covariances of
+    the columns, positive definite."""
+    # how the error of a column is best shared among the later ones: upper triangular
+    upper = np.linalg.cholesky(np.linalg.inv(spread)).transpose(0, 2, 1)
+    left = w.astype(np.float64)
+    result = np.empty_like(left)
+    for k in range(w.shape[2]):
+        q = np.clip(np.rint(left[:, :, k] / scales), *bounds)
         result[:, :, k] = q
-        error = (w[:, :, k] - q * scales) / upper[:, k, k, None]
-        w[:, :, k:] -= error[:, :, None] * upper[:, None, k, k:]
+        error = (left[:, :, k] - q * scales) / upper[:, k, k, None]
+        left[:, :, k:] -= error[:, :, None] * upper[:, None, k, k:]
     return result
 
 
-def _error_spread(columns: Array) -> Array:
-    """(groups, columns, columns), upper triangular: how the error of a column is best shared among the later ones."""
-    centred = columns - columns.mean(axis=1, keepdims=True)
-    hessian = centred.transpose(0, 2, 1) @ centred / columns.shape[1]
-    width = hessian.shape[1]
-    mean = np.trace(hessian, axis1=1, axis2=2) / width
+def covariances(columns: Array) -> Array:
+    """(groups, columns, columns), float64, of (groups, positions, columns)."""
+    exact = columns.astype(np.float64)
+    centred = exact - exact.mean(axis=1, keepdims=True)
+    return centred.transpose(0, 2, 1) @ centred / columns.shape[1]
+
+
+def damped(columns: Array) -> Array:
+    spread = covariances(columns)
+    width = spread.shape[1]
+    mean = np.trace(spread, axis1=1, axis2=2) / width
     # inputs that never change say nothing: any order of rounding is as good
     damping = np.where(mean > 0, DAMPING * mean, 1.0)
-    hessian[:, np.arange(width), np.arange(width)] += damping[:, None]
-    return np.linalg.cholesky(np.linalg.inv(hessian)).transpose(0, 2, 1)
+    spread[:, np.arange(width), np.arange(width)] += damping[:, None]
+    return spread

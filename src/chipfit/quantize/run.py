@@ -130,10 +130,10 @@ def _small_weights(
 
 
 def _integers(base: Graph, samples: Samples, recipe: Recipe, report: QuantizeReport, progress: Progress) -> Integer:
-    require_integer_form(base)
-    report.notes += fold_inputs(base)
+    report.notes += folded(base)
     with report.stage("calibrate"):
-        ranges = _ranges(base, samples, recipe, report, progress)
+        ranges, notes = equalized_ranges(base, samples, recipe, progress)
+        report.notes += notes
         loops = find_loops(base, samples, recipe, progress)
     with report.stage("fit"):
         result = _fit(base, ranges, samples, recipe, report, progress, loops).integer
@@ -141,16 +141,22 @@ def _integers(base: Graph, samples: Samples, recipe: Recipe, report: QuantizeRep
     return result
 
 
-def _ranges(
-    graph: Graph, samples: Samples, recipe: Recipe, report: QuantizeReport, progress: Progress
-) -> dict[str, Range]:
-    """Ranges by name, after equalization of the graph, in place."""
+def folded(graph: Graph) -> list[str]:
+    """What becomes part of the first layers' weights, in place; notes for people. Raises ChipfitError Q004 unless the
+    graph has an integer form."""
+    require_integer_form(graph)
+    return fold_inputs(graph)
+
+
+def equalized_ranges(
+    graph: Graph, samples: Samples, recipe: Recipe, progress: Progress = no_progress
+) -> tuple[dict[str, Range], list[str]]:
+    """Ranges by name, after equalization of the graph, in place; notes for people."""
     found = pairs(graph, recipe)
     seen = calibrate(graph, samples, recipe, [first["y"] for first, _ in found], progress)
     moved = equalize(graph, found, seen.channels, seen.ranges)
-    if moved:
-        report.notes.append(f"channels equalized: {sum(moved.values())}, in layers: {len(moved)}")
-    return {value.name: r for value, r in seen.ranges.items()}
+    notes = [f"channels equalized: {sum(moved.values())}, in layers: {len(moved)}"] if moved else []
+    return {value.name: r for value, r in seen.ranges.items()}, notes
 
 
 def _fit(

@@ -11,7 +11,7 @@ from chipfit.graph import Array, Node, Value
 from chipfit.quantize.apply import Integer
 from chipfit.quantize.batch import evaluate
 from chipfit.quantize.calibrate import last_readers
-from chipfit.quantize.fit_layer import fit_layer
+from chipfit.quantize.fit_layer import Rule, fit_layer
 from chipfit.quantize.layers import LAYERS
 from chipfit.quantize.measure import signal_to_noise
 from chipfit.quantize.parameters import dequantize_array, quantize_array
@@ -39,10 +39,13 @@ class LayerFigures:
 
 
 class Sweep:
-    """Goes through the nodes of an integer graph. ``floats`` and ``integers``: what is known of tensors, by name."""
+    """Goes through the nodes of an integer graph. ``floats`` and ``integers``: what is known of tensors, by name.
+    ``rule``: how layers get their weights; None: as the recipe says."""
 
-    def __init__(self, integer: Integer, samples: Samples, recipe: Recipe, progress: Progress) -> None:
-        self.integer, self.recipe, self._progress = integer, recipe, progress
+    def __init__(
+        self, integer: Integer, samples: Samples, recipe: Recipe, progress: Progress, rule: Rule | None = None
+    ) -> None:
+        self.integer, self.recipe, self._progress, self._rule = integer, recipe, progress, rule
         self.samples = len(samples)
         inputs = zip(integer.graph.inputs, samples.arrays, strict=True)
         self.floats: dict[str, Array] = {}
@@ -90,7 +93,9 @@ class Sweep:
         real = self.integer.origin.get(node)
         if real is not None and isinstance(node.op, LAYERS):
             x, y = node["x"].name, node["y"].name
-            self.floats[y], self.integers[y] = fit_layer(real, node, self.floats[x], self.integers[x], self.recipe)
+            self.floats[y], self.integers[y] = fit_layer(
+                real, node, self.floats[x], self.integers[x], self.recipe, self._rule
+            )
         else:
             computed = [v.name for v in node.operands if not v.is_const]
             self._put(self.integers, node, evaluate(node, [self.integers[name] for name in computed]))

@@ -39,15 +39,19 @@ WINDOW, SWEEPS = 24, 8
 FALLING = 0.5
 """Squared error that a falling piece has besides: in the vendors' models negative numbers are rounded down, and by one
 more from one half on, which is one too low on the average. Such a piece starts one higher; what is left is this."""
+ROUNDING = 1.0 / 12.0
+"""Squared error of rounding to bytes, which a flat piece does not have."""
 
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """What a table should do: ``codes`` (real numbers, 0..255) at the numbers ``t``, which weigh ``weights``."""
+    """What a table should do: ``codes`` (real numbers, 0..255) at the numbers ``t``, which weigh ``weights``. ``end``:
+    the byte that all codes behind the last point are, 0 or 255; None: there are none."""
 
     t: Array
     codes: Array
     weights: Array
+    end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,13 @@ def wanted(
     sums = np.concatenate([below, inside, above])
     each = np.gradient(inside) * INSIDE / width * (1.0 - KNOWN + KNOWN * density(inside))
     weights = np.concatenate([np.full(OUTSIDE, RARE), each, np.full(OUTSIDE, RARE)])
-    return Wanted(sums * units, np.clip(function(sums), 0.0, 255.0), weights)
+    codes = np.clip(function(sums), 0.0, 255.0)
+    others = np.nonzero(codes != codes[-1])[0]
+    if codes[-1] not in (0.0, 255.0) or not len(others):
+        return Wanted(sums * units, codes, weights)
+    # results are clamped: a piece that comes to the end of the bytes may go on, and no other one is needed
+    kept = int(others[-1]) + 2
+    return Wanted((sums * units)[:kept], codes[:kept], weights[:kept], int(codes[-1]))
 
 
 def _points(function: Function, at: Function, count: int) -> Array:
@@ -143,21 +153,32 @@ def _chosen(goal: Wanted, sums: _Sums) -> tuple[int, list[_Start], float]:
 def _crossings(goal: Wanted) -> tuple[Array, Array, Array]:
     """Where a piece may start: (first point behind it, t, byte), and the end. Ascending."""
     codes, t = goal.codes, goal.t
+    places, starts, bytes_ = _crossed(t, codes, MOST_STARTS)
+    # what falls may also go down in steps, which begin half a code higher
+    falls = np.append(codes[1:] < codes[:-1], False)
+    half, half_starts, half_bytes = _crossed(t, codes - 0.5, MOST_STARTS // 4, falls)
+    # a function that crosses no byte at its low end still starts there
+    places = np.concatenate([[0], places, half, [len(t)]])
+    starts = np.concatenate([[np.rint(t[0])], starts, half_starts, [np.rint(t[-1])]]).astype(np.int64)
+    bytes_ = np.concatenate([[np.rint(codes[0])], bytes_, half_bytes, [0.0]]).astype(np.int64)
+    order = np.argsort(places, kind="stable")
+    return places[order], starts[order], bytes_[order]
+
+
+def _crossed(t: Array, codes: Array, most: int, among: Array | None = None) -> tuple[Array, Array, Array]:
+    """Points behind those where ``codes`` cross a whole number, ``t`` there, and the number. ``among``: which points
+    are looked at."""
     lower, upper = np.minimum(codes[:-1], codes[1:]), np.maximum(codes[:-1], codes[1:])
     # where it stays at a byte, one start is enough
     changes = upper > lower
-    crosses = np.nonzero((np.floor(upper) >= np.ceil(lower)) & (changes | np.append(True, changes[:-1])))[0]
-    if len(crosses) > MOST_STARTS:
-        crosses = crosses[np.unique(np.linspace(0, len(crosses) - 1, MOST_STARTS).astype(int))]
-    byte = np.ceil(lower[crosses])
-    rise = codes[crosses + 1] - codes[crosses]
-    share = (byte - codes[crosses]) / np.where(rise == 0.0, 1.0, rise)
-    at = t[crosses] + share * (t[crosses + 1] - t[crosses])
-    # a function that crosses no byte at its low end still starts there
-    places = np.concatenate([[0], crosses + 1, [len(t)]])
-    starts = np.rint(np.concatenate([[t[0]], at, [t[-1]]])).astype(np.int64)
-    bytes_ = np.concatenate([[np.rint(codes[0])], byte, [0.0]]).astype(np.int64)
-    return places, starts, bytes_
+    crosses = (np.floor(upper) >= np.ceil(lower)) & (changes | np.append(True, changes[:-1]))
+    at = np.nonzero(crosses if among is None else crosses & among[:-1])[0]
+    if len(at) > most:
+        at = at[np.unique(np.linspace(0, len(at) - 1, most).astype(int))]
+    byte = np.ceil(lower[at])
+    rise = codes[at + 1] - codes[at]
+    share = (byte - codes[at]) / np.where(rise == 0.0, 1.0, rise)
+    return at + 1, np.rint(t[at] + share * (t[at + 1] - t[at])), np.maximum(byte, 0.0)
 
 
 def _moved(goal: Wanted, sums: _Sums, first: int, starts: list[_Start], error: float) -> tuple[list[_Start], float]:
@@ -205,7 +226,10 @@ class _Sums:
         self.parts = [np.concatenate([[0.0], np.cumsum(column)]) for column in (w, w * c, w * c * c)]
 
     def pieces(self, places: Array, starts: Array, bytes_: Array, ends: Array) -> tuple[Array, Array, Array]:
-        """The error of each piece from a place, (n,), to an end, (m,): (n, m), and its slope as it can be stored."""
+        """The error of each piece from a place, (n,), to an end, (m,): (n, m), and its slope as it can be stored.
+
+        A falling piece is flat where that loses less.
+        """
         first, last = int(places.min()), int(ends.max())
         points = slice(first, max(last, first))
         w = np.where(np.arange(first, points.stop) >= places[:, None], self.goal.weights[points], 0.0)
@@ -215,7 +239,18 @@ class _Sums:
         mul, shift = stored_slope(np.where(xx > 0.0, xc / np.maximum(xx, 1e-300), 0.0))
         slope = mul * np.exp2(-shift.astype(np.float64))
         error = np.maximum(cc - 2 * slope * xc + slope * slope * xx, 0.0)
-        return error + np.where(mul < 0, FALLING * total, 0.0), mul, shift
+        falls, flat = mul < 0, np.maximum(cc - ROUNDING * total, 0.0)
+        falling = error + FALLING * total
+        mul = np.where(falls & (flat < falling), 0, mul)
+        return np.where(falls, np.minimum(flat, falling), error) + self._astray(bytes_[:, None], ends, mul), mul, shift
+
+    def _astray(self, bytes_: Array, ends: Array, mul: Array) -> Array:
+        """What pieces are charged that reach the last point, but do not go on to the byte behind it."""
+        end = self.goal.end
+        if end is None:
+            return np.zeros(mul.shape)
+        goes_on = np.where(mul == 0, bytes_ == end, (mul > 0) == (end == 255))
+        return np.where(~goes_on & (ends == len(self.goal.t)), 255.0**2 * self.total, 0.0)
 
     def one(self, start: _Start, end: int) -> tuple[float, float, float]:
         """The same of a single piece."""
@@ -227,7 +262,7 @@ class _Sums:
         w, c, _ = (part[places] for part in self.parts)
         byte = np.clip(np.rint(np.where(w > 0.0, c / np.maximum(w, 1e-300), 0.0)), 0, 255)
         byte[0] = byte[1] if len(byte) > 1 else 0
-        return self._at_byte(places, byte), byte
+        return self._at_byte(places, byte) + self._astray(byte, places, np.zeros(len(places))), byte
 
     def ahead(self, start: _Start | None, first: int, places: Array) -> Array:
         """The error of the piece that starts there and ends at each place; None: of the first, which is flat."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from chipfit.graph import Graph, Value
 from chipfit.kmodel.compile.emit import Places, emit
 from chipfit.kmodel.compile.grid import Grid
-from chipfit.kmodel.compile.lower import Lowered, lower
+from chipfit.kmodel.compile.lower import Lowered, Numbers, lower
+from chipfit.kmodel.compile.lower.grids import grids_of
 from chipfit.kmodel.compile.prepare import prepare
 from chipfit.kmodel.compile.statistics import NOTHING, Statistics, observe
+from chipfit.kmodel.compile.sweep import sweep
 from chipfit.kmodel.format.v4 import KmodelV4
 from chipfit.quantize.sources import Progress, Samples, no_progress
 
@@ -38,7 +40,8 @@ def compile_graph(
     prepared = prepare(graph)
     statistics: Statistics = NOTHING if samples is None else observe(prepared, samples, progress)
     given: dict[Value, Grid] = {v: images[v.name] for v in prepared.inputs if v.name in images}
-    progress("compiling", 0, 1)
-    lowered = lower(prepared, statistics, given)
+    grids = grids_of(prepared, statistics, given)
+    rounded = {} if samples is None else sweep(prepared, grids, samples, progress)
+    lowered = lower(prepared, Numbers(statistics, grids, rounded, given))
     places = Places(lowered)
     return Compiled(prepared, lowered, emit(lowered, places), places.kpu_bytes)

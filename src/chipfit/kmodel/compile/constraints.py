@@ -190,7 +190,11 @@ UPLOAD = _place(lies_in_kpu, "keep the layers of the CPU at the end")
 LARGE_ENOUGH = _place(is_large_enough, "leave out the last stride, or use global pooling earlier")
 WHOLE = _place(lies_whole, "use ZeroPadding2D(1) and `valid`, or `same` with stride 1")
 FIRST_ROW = _place(keeps_first_row, "use ZeroPadding2D(1) and `valid` in place of `same` where the stride is 2")
-ALL_ROWS = _place(keeps_all_rows, "choose an input size that can be halved: a multiple of 32 for MobileNet")
+ALL_ROWS = _place(
+    keeps_all_rows,
+    "choose an input size that can be halved, a multiple of 32 for MobileNet, or cut off the "
+    "odd row or column before the stride: Cropping2D(((0, 1), (0, 0)))",
+)
 STRIDE = _place(strides_by_pooling, "use stride 2, and a 1x1 convolution behind a depthwise one")
 
 

@@ -9,7 +9,7 @@ so that this slope is exact; ``bits`` is chosen so that neither the multipliers 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,6 +44,22 @@ class Sums:
 
 
 @dataclass(frozen=True, eq=False)
+class Rounded:
+    """Weights as bytes. ``bytes_``: (out, in, k, k), depthwise (channels, 1, k, k); ``steps``: (out,), of a weight
+    beside a byte of the input; ``bias``: (out,), real, for these weights."""
+
+    bytes_: Array
+    zero: int
+    steps: Array
+    bias: Array
+
+    @property
+    def stored(self) -> Array:
+        """What the bytes stand for, beside a byte of the input."""
+        return (self.bytes_.astype(np.float64) - self.zero) * self.steps[:, None, None, None]
+
+
+@dataclass(frozen=True, eq=False)
 class KpuNumbers:
     """``weights``: (out, in, k, k) bytes, depthwise (channels, 1, k, k). ``zero``: of the weights."""
 
@@ -69,25 +85,25 @@ def kpu_numbers(
     *,
     depthwise: bool,
     lift: float = 0.0,
+    rounded: Rounded | None = None,
 ) -> KpuNumbers:
     """``weights``: (out, in, k, k), depthwise (channels, 1, k, k), real; ``bias``: (out,); ``function``: from the sum
     to the output, real. ``lift``: codes that are added before rounding, to make up for pooling that truncates.
+    ``rounded``: the weights as bytes; None: they are rounded to the nearest.
 
     Raises OverflowError where no scale holds the layer's sums.
     """
-    per_code = weights * _by_input(x.step, depthwise)
-    zero, steps = weight_grid(per_code)
-    bytes_ = np.clip(np.rint(per_code / steps[:, None, None, None]) + zero, 0, 255)
-    stored = (bytes_ - zero) * steps[:, None, None, None]
+    chosen = nearest(weights, bias, x, sums.inputs, depthwise) if rounded is None else rounded
+    zero, steps, stored = chosen.zero, chosen.steps, chosen.stored
     # an image's zero is no byte; a byte stands at its place in the registers, and the bias holds the difference
-    off = x.pad - _by_input(x.zero, depthwise)
-    constant = bias + (per_code * off).sum(axis=(1, 2, 3))
-    if sums.inputs is not None:
-        # rounded weights shift the mean of a channel: the bias takes it back
-        middle = _by_input(sums.inputs / x.step, depthwise) - off
-        constant = constant - ((stored - per_code) * middle).sum(axis=(1, 2, 3))
+    off = x.pad - by_input(x.zero, depthwise)
+    constant = chosen.bias + (stored * off).sum(axis=(1, 2, 3))
+    # channels with a finer step are computed as much larger: the function is a ReLU then
+    y_step, y_zero = float(y.step.max()), y.pad
+    larger = np.broadcast_to(y_step / y.step, constant.shape)
+    steps, stored, constant = steps * larger, stored * larger[:, None, None, None], constant * larger
+    sums = replace(sums, low=sums.low * float(larger.max()), high=sums.high * float(larger.max()))
     reach = _reach(stored, constant, x.pad)
-    y_step, y_zero = y.plain
 
     def codes(sums: Array) -> Array:
         return function(sums) / y_step + (y_zero + lift)
@@ -98,7 +114,7 @@ def kpu_numbers(
     add = np.clip(np.rint(constant * units + 0.5), -MOST_ADD - 1, MOST_ADD).astype(np.int64)
     taps = weights.shape[2] * weights.shape[3]
     return KpuNumbers(
-        bytes_.astype(np.uint8),
+        chosen.bytes_,
         zero,
         x.pad,
         -zero,
@@ -130,7 +146,20 @@ def _scaled(codes: Function, steps: Array, y_step: float, sums: Sums, reach: tup
     return best, tables[best]
 
 
-def _by_input(values: Array, depthwise: bool) -> Array:
+def nearest(weights: Array, bias: Array, x: Grid, inputs: Array | None, depthwise: bool) -> Rounded:
+    """Each weight as the byte that is nearest. ``inputs``: mean of each input channel, real; None: unknown."""
+    per_code = weights * by_input(x.step, depthwise)
+    zero, steps = weight_grid(per_code)
+    bytes_ = np.clip(np.rint(per_code / steps[:, None, None, None]) + zero, 0, 255).astype(np.uint8)
+    made = Rounded(bytes_, zero, steps, bias)
+    if inputs is None:
+        return made
+    # rounded weights shift the mean of a channel: the bias takes it back
+    shift = ((made.stored - per_code) * by_input(inputs / x.step, depthwise)).sum(axis=(1, 2, 3))
+    return replace(made, bias=bias - shift)
+
+
+def by_input(values: Array, depthwise: bool) -> Array:
     """Numbers of the input's channels beside weights (out, in, k, k)."""
     return values.reshape((-1, 1, 1, 1) if depthwise else (1, -1, 1, 1))
 

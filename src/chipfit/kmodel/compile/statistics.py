@@ -18,10 +18,12 @@ from chipfit.quantize.sources import Progress, Samples, no_progress
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """By the name of the tensor. ``seen``: observers; ``means``: of each channel. Empty: nothing was run."""
+    """By the name of the tensor. ``seen``: observers; ``means``, ``greatest``: of each channel. Empty: nothing was
+    run."""
 
     seen: Mapping[str, Mse]
     means: Mapping[str, Array]
+    greatest: Mapping[str, Array]
 
     def range(self, value: Value) -> Range:
         """What was met, or, where nothing was run, -1 to 1."""
@@ -52,13 +54,13 @@ def _density(seen: Mse) -> Function:
     return density
 
 
-NOTHING = Statistics({}, {})
+NOTHING = Statistics({}, {}, {})
 
 
 def observe(graph: Graph, samples: Samples, progress: Progress = no_progress) -> Statistics:
     """Run the float graph. Raises ChipfitError Q002 where a tensor is not finite."""
     seen = {v: Mse() for n in graph.nodes for v in n.outputs} | {v: Mse() for v in graph.inputs}
-    totals: dict[Value, Array] = {}
+    totals, greatest = dict[Value, Array](), dict[str, Array]()
     done = 0
     for batch in batches(graph, samples):
         for value, x in trace(graph, batch):
@@ -70,10 +72,9 @@ def observe(graph: Graph, samples: Samples, progress: Progress = no_progress) ->
                     "are they scaled as the model was trained?",
                 )
             flat = x.reshape(len(x), -1, value.shape[-1] if value.shape else 1)
-            totals[value] = totals.get(value, np.zeros(flat.shape[-1])) + flat.mean(axis=1, dtype=np.float64).sum(
-                axis=0
-            )
+            totals[value] = totals.get(value, np.float64(0)) + flat.mean(axis=1, dtype=np.float64).sum(axis=0)
+            greatest[value.name] = np.maximum(greatest.get(value.name, -np.inf), flat.max(axis=(0, 1)))
         done += len(batch[0])
         progress("calibrating", done, len(samples))
     means = {v.name: total / len(samples) for v, total in totals.items()}
-    return Statistics({v.name: one for v, one in seen.items()}, means)
+    return Statistics({v.name: one for v, one in seen.items()}, means, greatest)

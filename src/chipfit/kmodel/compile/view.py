@@ -75,6 +75,18 @@ class View:
             zeros=False,
         )
 
+    def part(self, top: int, left: int, step: int, rows: int, columns: int) -> View:
+        """Of its own pixels ``rows`` x ``columns`` from (top, left) on, every ``step``-th."""
+        return replace(
+            self,
+            top=self.top + top * self.step,
+            left=self.left + left * self.step,
+            step=self.step * step,
+            rows=rows,
+            columns=columns,
+            zeros=False,
+        )
+
     def kept(self) -> tuple[int, View] | None:
         """The pooling that keeps just the pixels that count, and what it leaves; None: there is none."""
         if self.step == 4 and self.top % 4 == 0 and self.left % 4 == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from chipfit.graph import Graph, Node, Value
@@ -10,8 +10,10 @@ from chipfit.kmodel.compile.constraints import LEAST_SIDE, UPLOAD, Rule, broken
 from chipfit.kmodel.compile.grid import Grid
 from chipfit.kmodel.compile.lower.conv import Layer, layer_of, lower_conv
 from chipfit.kmodel.compile.lower.cpu import lower_cpu
-from chipfit.kmodel.compile.lower.grids import grids_of, reads_in_kpu
+from chipfit.kmodel.compile.lower.grids import reads_in_kpu
+from chipfit.kmodel.compile.lower.moves import cut_in_kpu
 from chipfit.kmodel.compile.lower.state import Block, Forms, InputInKpuError, KpuMap, State
+from chipfit.kmodel.compile.quantize import Rounded
 from chipfit.kmodel.compile.statistics import Statistics
 from chipfit.kmodel.compile.view import View
 from chipfit.kmodel.format.codec import DataType, Memory
@@ -20,6 +22,8 @@ from chipfit.ops.concatenation import Concatenation
 from chipfit.ops.conv2d import Conv2D
 from chipfit.ops.depthwise_conv2d import DepthwiseConv2D
 from chipfit.ops.fully_connected import FullyConnected
+from chipfit.ops.slice import Slice
+from chipfit.ops.strided_slice import StridedSlice
 
 DENSE_WEIGHTS = 1024
 """Weights from which on a dense layer is worth the way to the KPU and back."""
@@ -47,21 +51,29 @@ class Lowered:
     outputs: tuple[Block, ...]
 
 
-def lower(graph: Graph, statistics: Statistics, inputs: Mapping[Value, Grid]) -> Lowered:
-    """``graph``: from :func:`prepare`; ``inputs``: grids of those that are images, and get bytes.
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """How numbers become bytes. ``grids``: of every tensor; ``rounded``: weights, by the sum that their layer computes,
+    where they are not just rounded to the nearest; ``images``: inputs that are bytes."""
 
-    Raises ChipfitError O002 for a layer that no opcode computes.
-    """
+    statistics: Statistics
+    grids: Mapping[Value, Grid]
+    rounded: Mapping[Value, Rounded]
+    images: Collection[Value]
+
+
+def lower(graph: Graph, numbers: Numbers) -> Lowered:
+    """``graph``: from :func:`prepare`. Raises ChipfitError O002 for a layer that no opcode computes."""
     try:
-        return _lower(graph, statistics, inputs, in_kpu=True)
+        return _lower(graph, numbers, in_kpu=True)
     except InputInKpuError:
-        return _lower(graph, statistics, inputs, in_kpu=False)
+        return _lower(graph, numbers, in_kpu=False)
 
 
-def _lower(graph: Graph, statistics: Statistics, inputs: Mapping[Value, Grid], *, in_kpu: bool) -> Lowered:
-    consumers = graph.consumers()
-    state = State(graph, statistics, grids_of(graph, statistics, dict(inputs)), consumers=consumers)
-    given = tuple(_input(state, v, in_kpu and v in inputs and _for_kpu(state, v), v in inputs) for v in graph.inputs)
+def _lower(graph: Graph, numbers: Numbers, *, in_kpu: bool) -> Lowered:
+    images = numbers.images
+    state = State(graph, numbers.statistics, numbers.grids, numbers.rounded, consumers=graph.consumers())
+    given = tuple(_input(state, v, in_kpu and v in images and _for_kpu(state, v), v in images) for v in graph.inputs)
     units: list[Unit] = []
     done: set[int] = set()
     for node in graph.nodes:
@@ -111,6 +123,8 @@ def _unit(state: State, node: Node) -> Unit:
     is_joined = isinstance(node.op, Concatenation) and reads_in_kpu(state.graph, node, state.consumers)
     if is_joined and _side_by_side(state, node):
         return Unit(state.unit, node["y"], (node,), True, None)
+    if isinstance(node.op, Slice | StridedSlice) and cut_in_kpu(state, node):
+        return Unit(state.unit, node.outputs[0], (node,), False, None)
     return _on_cpu(state, node, None)
 
 

@@ -82,13 +82,7 @@ def layer_of(state: State, node: Node) -> Layer:
     """The unit that begins with a convolution."""
     conv = conv_of(node)
     function = function_of(state.graph, node["y"], state.consumers)
-    w = real_weights(node["w"], node["w"].array).astype(np.float64)
-    if isinstance(node.op, FullyConnected):
-        w = w[:, :, None, None]
-    elif isinstance(node.op, DepthwiseConv2D):
-        w = w.transpose(3, 0, 1, 2)
-    else:
-        w = w.transpose(0, 3, 1, 2)
+    w = weights_of(node)
     if conv.depthwise and conv.kernel == (1, 1):
         w = np.pad(w, ((0, 0), (0, 0), (1, 1), (1, 1)))
         conv = replace(conv, kernel=(3, 3), pad=(1, 1, 1, 1))
@@ -96,6 +90,20 @@ def layer_of(state: State, node: Node) -> Layer:
     bias = np.zeros(len(w)) if b is None else b.array.astype(np.float64)
     layer = Layer(node["x"], node["y"], conv, w, bias, function)
     return _with_pool(state, layer)
+
+
+def weights_of(node: Node) -> Array:
+    """(out, in, k, k), depthwise (channels, 1, k, k), float64."""
+    w = real_weights(node["w"], node["w"].array).astype(np.float64)
+    if isinstance(node.op, FullyConnected):
+        return w[:, :, None, None]
+    return w.transpose(3, 0, 1, 2) if isinstance(node.op, DepthwiseConv2D) else w.transpose(0, 3, 1, 2)
+
+
+def as_in_graph(node: Node, weights: Array) -> Array:
+    """The inverse for a convolution: weights in the order of the graph, float32."""
+    order = (1, 2, 3, 0) if isinstance(node.op, DepthwiseConv2D) else (0, 2, 3, 1)
+    return np.ascontiguousarray(weights.transpose(order), np.float32)
 
 
 def _with_pool(state: State, layer: Layer) -> Layer:
@@ -165,6 +173,7 @@ def numbers_of(state: State, layer: Layer, x: Grid, y: Grid, pool: int = 0) -> K
         state.statistics.sums(layer.sum, layer.x),
         depthwise=layer.conv.depthwise,
         lift=_LIFT.get(pool, 0.0),
+        rounded=state.rounded.get(layer.sum),
     )
 
 

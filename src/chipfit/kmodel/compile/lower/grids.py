@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from chipfit.graph import Graph, Node, Value
+from collections.abc import Iterator
+
+import numpy as np
+
+from chipfit.graph import Array, Graph, Node, Value
 from chipfit.kmodel.compile.constraints import broken
+from chipfit.kmodel.compile.functions import function_of
 from chipfit.kmodel.compile.grid import Grid
 from chipfit.kmodel.compile.lower.conv import conv_of
 from chipfit.kmodel.compile.statistics import Statistics
@@ -20,11 +25,14 @@ from chipfit.ops.split import Split
 from chipfit.ops.squeeze import Squeeze
 from chipfit.ops.strided_slice import StridedSlice
 from chipfit.ops.transpose import Transpose
+from chipfit.quantize.calibrate import HEADROOM
 from chipfit.quantize.observers import Range
 
 _MOVES = (Reshape, Squeeze, ExpandDims, Transpose, Pad, Slice, StridedSlice, Split, Resize, Pool)
 FACTOR = 2.0
 """Ranges that differ by more are not joined where the CPU concatenates: floats are, then."""
+MOST_FACTOR = 4.0
+"""A channel's step is finer than the tensor's by no more: other samples may show more of it than these few."""
 
 
 def grids_of(graph: Graph, statistics: Statistics, inputs: dict[Value, Grid]) -> dict[Value, Grid]:
@@ -53,7 +61,58 @@ def grids_of(graph: Graph, statistics: Statistics, inputs: dict[Value, Grid]) ->
     for node in graph.nodes:
         if isinstance(node.op, Concatenation) and reads_in_kpu(graph, node, consumers):
             _side_by_side(node, grids)
+    for value, seen in _clamped(graph, statistics, consumers):
+        if grids[value].is_plain:
+            grids.update(dict.fromkeys((value, *_parts(graph, value, consumers)), _by_channel(grids[value], seen)))
     return grids
+
+
+def _clamped(graph: Graph, statistics: Statistics, consumers: dict[Value, list[Node]]) -> Iterator[tuple[Value, Array]]:
+    """Results of a layer that ends in a ReLU and that layers of the KPU alone read, with the greatest number of each
+    channel."""
+    for node in graph.nodes:
+        if not is_layer(node):
+            continue
+        function = function_of(graph, node["y"], consumers)
+        value = function.y
+        seen = statistics.greatest.get(value.name)
+        if seen is None or [n.op.name for n in function.nodes] not in (["relu"], ["relu6"]):
+            continue
+        parts = _parts(graph, value, consumers)
+        readers = [n for v in (value, *parts) for n in consumers.get(v, []) if n.outputs[0] not in parts]
+        if value not in graph.outputs and readers and all(is_layer(n) for n in readers):
+            yield value, seen
+
+
+def _parts(graph: Graph, value: Value, consumers: dict[Value, list[Node]]) -> list[Value]:
+    """What is cut out of a map where it lies."""
+    return [n.outputs[0] for n in consumers.get(value, []) if is_part(graph, n, consumers)]
+
+
+def _by_channel(grid: Grid, seen: Array) -> Grid:
+    """A step for each channel: what ReLU cuts at 0 may be as much larger in the map as it fits, and the layers that
+    read it take the factor back in their weights. No channel gets a finer step than helps.
+
+    Numbers beyond the samples' are clipped, as they are for the tensor as a whole.
+    """
+    step = float(grid.step[0])
+    wanted = np.maximum(seen * HEADROOM / 255.0, step / MOST_FACTOR)
+    return Grid(np.minimum(wanted, step), np.zeros(len(seen)))
+
+
+def is_part(graph: Graph, node: Node, consumers: dict[Value, list[Node]]) -> bool:
+    """Whether a node keeps pixels of a map, and only layers of the KPU read them."""
+    if not isinstance(node.op, Slice | StridedSlice):
+        return False
+    x, y = node.operands[0], node.outputs[0]
+    step = node.op.attributes().get("strides", (1, 1, 1, 1))
+    is_image = len(x.shape) == len(y.shape) == 4 and x.shape[3] == y.shape[3]
+    return is_image and 0 < step[1] == step[2] and only_convolutions(graph, y, consumers)
+
+
+def is_layer(node: Node) -> bool:
+    """Whether a node is a convolution that the KPU computes."""
+    return isinstance(node.op, Conv2D | DepthwiseConv2D) and node["w"].is_const and broken(conv_of(node)) is None
 
 
 def _side_by_side(node: Node, grids: dict[Value, Grid]) -> None:
@@ -71,12 +130,14 @@ def _side_by_side(node: Node, grids: dict[Value, Grid]) -> None:
 def reads_in_kpu(graph: Graph, node: Node, consumers: dict[Value, list[Node]]) -> bool:
     """Whether all that reads a concatenation of channels are layers of the KPU."""
     y = node["y"]
-    readers = consumers.get(y, [])
-    if len(y.shape) != 4 or node.op.attributes()["axis"] % 4 != 3 or y in graph.outputs or not readers:
-        return False
-    return all(
-        isinstance(n.op, Conv2D | DepthwiseConv2D) and n["x"] is y and broken(conv_of(n)) is None for n in readers
-    )
+    is_joined = len(y.shape) == 4 and node.op.attributes()["axis"] % 4 == 3
+    return is_joined and only_convolutions(graph, y, consumers)
+
+
+def only_convolutions(graph: Graph, value: Value, consumers: dict[Value, list[Node]]) -> bool:
+    """Whether all that reads an image are layers of the KPU."""
+    readers = consumers.get(value, [])
+    return value not in graph.outputs and bool(readers) and all(is_layer(n) and n["x"] is value for n in readers)
 
 
 def _of_constant(value: Value) -> Range:

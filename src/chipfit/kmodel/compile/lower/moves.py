@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Node, Value
+from chipfit.kmodel.compile.lower.grids import is_part
 from chipfit.kmodel.compile.lower.results import result
 from chipfit.kmodel.compile.lower.state import Block, Shape4, State, shape4
 from chipfit.kmodel.format import nodes as v4
@@ -144,16 +147,33 @@ def resize(state: State, node: Node) -> list[Node]:
 
 def cut(state: State, node: Node) -> list[Node]:
     x, y = node.operands[0], node.outputs[0]
-    a = node.op.attributes()
-    if isinstance(node.op, Slice):
-        begin = list(a["begin"])
-        end, steps = [b + s for b, s in zip(begin, a["size"], strict=True)], [1] * len(begin)
-    else:
-        begin, end, steps = list(a["begin"]), list(a["end"]), list(a["strides"])
-        if a["shrink_axes"] and len(x.shape) == 4:
-            raise ChipfitError("O002", f"strided_slice '{node.name}' drops an axis of an image", "keep its dimensions")
-    _cut(state, x, y, begin, end, steps)
+    if node.op.attributes().get("shrink_axes") and len(x.shape) == 4:
+        raise ChipfitError("O002", f"strided_slice '{node.name}' drops an axis of an image", "keep its dimensions")
+    _cut(state, x, y, *_bounds(node))
     return []
+
+
+def _bounds(node: Node) -> tuple[list[int], list[int], list[int]]:
+    """Begin, end and step of a slice along each axis."""
+    a = node.op.attributes()
+    begin = list(a["begin"])
+    if isinstance(node.op, Slice):
+        return begin, [b + s for b, s in zip(begin, a["size"], strict=True)], [1] * len(begin)
+    return begin, list(a["end"]), list(a["strides"])
+
+
+def cut_in_kpu(state: State, node: Node) -> bool:
+    """Let the layers that read a part of a map work on the whole of it, as far as they can. False: they cannot.
+
+    Nothing is moved: those pixels are all that counts from here on.
+    """
+    x, y = node.operands[0], node.outputs[0]
+    made = state.forms_of(x).kpu
+    if made is None or made.step is None or not is_part(state.graph, node, state.consumers):
+        return False
+    (_, top, left, _), _, (_, step, _, _) = _bounds(node)
+    state.forms_of(y).kpu = replace(made, view=made.view.part(top, left, step, *y.shape[1:3]))
+    return True
 
 
 def _cut(state: State, x: Value, y: Value, begin: list[int], end: list[int], steps: list[int]) -> None:

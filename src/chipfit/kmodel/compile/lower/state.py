@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,10 +11,12 @@ from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Graph, Node, Shape, Value
 from chipfit.kmodel.compile.constraints import Place, why_cut
 from chipfit.kmodel.compile.grid import Grid
+from chipfit.kmodel.compile.quantize import Rounded
 from chipfit.kmodel.compile.statistics import Statistics
 from chipfit.kmodel.compile.view import View
 from chipfit.kmodel.format import nodes as v4
 from chipfit.kmodel.format.codec import DataType, Memory, MemoryRange
+from chipfit.kmodel.format.nodes import BinaryOp
 
 Shape4 = tuple[int, int, int, int]
 
@@ -92,7 +94,9 @@ class State:
 
     graph: Graph
     statistics: Statistics
-    grids: dict[Value, Grid]
+    grids: Mapping[Value, Grid]
+    rounded: Mapping[Value, Rounded] = field(default_factory=dict[Value, Rounded])
+    """Weights of layers, by the sum that these compute; of others they are rounded to the nearest."""
     steps: list[Step] = field(default_factory=list[Step])
     forms: dict[Value, Forms] = field(default_factory=dict[Value, Forms])
     constants: list[Block] = field(default_factory=list[Block])
@@ -149,12 +153,32 @@ class State:
         if value.is_const:
             forms.floats = forms.floats or self.constant(channels_first(value.array), value.name)
         if forms.floats is None:
-            codes = self.bytes_(value)
-            step, zero = self.grid(value).plain
-            out = self.main(value.name, value.type.size, DataType.FLOAT32)
-            self.add([codes], out, lambda at: v4.Dequantize(at(codes), at(out), zero, 1.0 / step))
-            forms.floats = out
+            codes, grid = self.bytes_(value), self.grid(value)
+            if grid.is_plain:
+                forms.floats = self._dequantized(value, codes, *grid.plain)
+            else:
+                forms.floats = self._dequantized(value, codes, 1.0, 0)
+                forms.floats = self._by_channel(value, forms.floats, BinaryOp.SUB, grid.zero)
+                forms.floats = self._by_channel(value, forms.floats, BinaryOp.MUL, grid.step)
         return forms.floats
+
+    def _dequantized(self, value: Value, codes: Block, step: float, zero: int) -> Block:
+        out = self.main(value.name, value.type.size, DataType.FLOAT32)
+        self.add([codes], out, lambda at: v4.Dequantize(at(codes), at(out), zero, 1.0 / step))
+        return out
+
+    def _by_channel(self, value: Value, floats: Block, op: BinaryOp, numbers: Array) -> Block:
+        """Floats and a number for each channel: what an image is made of whose channels have ranges of their own."""
+        channels = value.shape[3]
+        constant = self.constant(np.broadcast_to(numbers, channels), f"{value.name}/{op.name.lower()}")
+        out = self.main(value.name, value.type.size, DataType.FLOAT32)
+        shape, each = four(value.shape), (1, channels, 1, 1)
+        self.add(
+            [floats, constant],
+            out,
+            lambda at: v4.Binary(at(floats), at(constant), at(out), op, shape, each, shape, v4.NO_MIN, v4.NO_MAX),
+        )
+        return out
 
     def bytes_(self, value: Value) -> Block:
         """The tensor as bytes of its grid in main memory."""
