@@ -8,6 +8,7 @@ LiteRT's reference kernels are the oracle for float models and for what TFLite M
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -17,12 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from chipfit.apart import ApartError, heard_apart
 from chipfit.graph import Array
 
 TFLM_MISSING = "the tflite-micro wheel is not installed (there is one for Linux x86-64 only)"
 LITERT_MISSING = "the ai-edge-litert wheel is not installed"
 
 _ARENA_BASE = 16 << 20
+_MOST_SECONDS = 60.0
+_ARENA_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
 
 
 def have_tflm() -> bool:
@@ -48,6 +52,22 @@ def tflm_run(model: bytes, samples: Sequence[Sequence[Array]]) -> list[list[Arra
         interpreter.invoke()
         results.append([np.array(interpreter.get_output(i)) for i in range(count)])
     return results
+
+
+def tflm_arena(model: bytes) -> int | None:
+    """Bytes of the arena that TensorFlow Lite Micro takes for a model on this computer; on a chip of 32 bits it takes
+    less. None where it cannot load it. Asked in a process of its own: only its text says so."""
+    try:
+        _, said = heard_apart(_print_allocations, model, seconds=_MOST_SECONDS)
+    except ApartError:
+        return None
+    found = [int(match[1]) for line in said if (match := _ARENA_TOTAL.search(line))]
+    return found[-1] if found else None
+
+
+def _print_allocations(model: bytes) -> None:
+    runtime: Any = import_module("tflite_micro").runtime
+    runtime.Interpreter.from_bytes(model, arena_size=_ARENA_BASE + 10 * len(model)).print_allocations()
 
 
 def litert_run(model: bytes, samples: Sequence[Sequence[Array]], reference: bool = True) -> list[list[Array]]:

@@ -9,23 +9,41 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chipfit import __version__
-from chipfit.build import Aim
+import numpy as np
+
+from chipfit import __version__, oracle
+from chipfit.build import Aim, Weights
 from chipfit.codegen.project import MANIFEST_VERSION
 from chipfit.emulate.toolchain import linker_script
 from chipfit.errors import ChipfitError
+from chipfit.exporters import to_tflite
 from chipfit.firmware import Firmware
+from chipfit.importers import tflite_operators
 from chipfit.metadata import facts_of
 from chipfit.model import Model
-from chipfit.projects import StoredInputs, fitting, load_framework, project_files
-from chipfit.projects.context import Context, pascal, slug
+from chipfit.npu import NpuModel, npu_model
+from chipfit.ops.ethos_u import EthosU
+from chipfit.projects import (
+    Framework,
+    InterpreterUse,
+    StoredInputs,
+    fitting,
+    framework_names,
+    load_framework,
+    project_files,
+    resolver_methods,
+)
+from chipfit.projects.context import Context, NpuUse, pascal, slug
 from chipfit.projects.edits import write_project_folder
 from chipfit.projects.inputs import arrays_of, pictures_of, random_inputs
 from chipfit.projects.preprocess import PixelMap, pixel_map, takes_pictures
 from chipfit.quantize import Preprocessing, image_files
 from chipfit.report.data import COMPUTED, Flash, Ram, RunReport, envelope
-from chipfit.targets import Board, Memory, load_board
+from chipfit.targets import Board, Memory, Npu, load_board
 from chipfit.verification import FLOAT_TOLERANCE, compare_outputs
+
+NO_WORK = ("ethos_u", "read_variable", "assign_variable", "reshape")
+"""Operators around a command stream that the core does not compute."""
 
 TEST_INPUTS = 4
 """Test inputs that a project stores unless asked otherwise: fewer if flash has no room for them."""
@@ -39,7 +57,8 @@ class ProjectReport:
     of flash. ``flash`` and ``ram``: of chipfit's own program around the model for this board, without test inputs.
     ``verified``: how the outputs of the test inputs compared
     with the reference on the emulated board; None where no emulator is installed. ``instructions`` and
-    ``milliseconds`` (estimated): of one run there. ``notes``: what a person should know.
+    ``milliseconds`` (estimated): of one run there, on the core. ``accelerator``: the NPU that the project calls, which
+    is simulated there. ``notes``: what a person should know.
     """
 
     model: str
@@ -59,6 +78,7 @@ class ProjectReport:
     milliseconds: float | None
     commands: tuple[str, ...]
     notes: tuple[str, ...]
+    accelerator: str | None = None
     how: str = COMPUTED
 
     def to_json(self) -> dict[str, Any]:
@@ -77,6 +97,7 @@ def write_project(
     labels: Sequence[str] = (),
     preprocessing: Preprocessing | None = None,
     optimize: Aim = "balanced",
+    weights: Weights = "plain",
     stack_bytes: int | None = None,
     force: bool = False,
 ) -> ProjectReport:
@@ -92,7 +113,8 @@ def write_project(
     Raises ChipfitError U001 for a framework that is unknown or does not know the board, B002 if the board's file lacks
     a name that the framework needs, M001 if the model or ``count`` test inputs do not fit the board, I001..I004, Q001
     and Q002 for inputs that do not fit the model, P001 if the folder is not chipfit's, P004 if it is a project that was
-    edited, V001 if the emulated board gives other outputs than the reference.
+    edited, V001 if the emulated board gives other outputs than the reference; O002 for an operator that TensorFlow Lite
+    Micro does not have where that runs the model; where the project uses an NPU, as :func:`chipfit.npu.npu_model`.
     """
     kind = load_framework(framework)
     target = load_board(board) if isinstance(board, str) else board
@@ -107,11 +129,21 @@ def write_project(
     stored = replace(stored, expected=model.run_samples(stored.samples))
     stack = stack_bytes or target.stack_bytes
     used = _one_piece(target) if kind.one_memory else target
+    made, unused = _for_npu(model, target, kind, optimize)
+    compiled = made.model if made else model
     with tempfile.TemporaryDirectory(prefix="chipfit-project-") as scratch:
-        firmware = model.compile(used, Path(scratch) / "model", optimize=optimize, stack_bytes=stack)
+        firmware = compiled.compile(
+            used,
+            Path(scratch) / "model",
+            optimize=optimize,
+            weights=weights,
+            stack_bytes=stack,
+            npu=made is not None,
+        )
         stored, fewer = fitting(stored, firmware.report, used, is_asked=count is not None)
-        run, comparison = _verified(firmware, stored, model)
-        sources = _sources(firmware)
+        run, comparison = (None, None) if kind.interpreter else _verified(firmware, stored, model)
+        sources = {} if kind.interpreter else _sources(firmware)
+    interpreter, told = _interpreter(compiled, stored) if kind.interpreter else (None, [])
     context = Context(
         name=model.name,
         p=firmware.name,
@@ -134,6 +166,8 @@ def write_project(
         stack_bytes=stack,
         link_script=linker_script(used, stack, strict=True),
         version=__version__,
+        npu=_npu_use(made, target.npu, target) if made and target.npu else None,
+        interpreter=interpreter,
     )
     files, context = project_files(kind, context, sources)
     path = Path(folder) if folder is not None else Path(f"{context.slug}-{target.name}-{kind.name}")
@@ -154,11 +188,74 @@ def write_project(
         instructions=run.instructions if run else None,
         milliseconds=run.milliseconds if run else None,
         commands=context.commands,
-        notes=(*notes, *more, *fewer),
+        accelerator=made.accelerator if made else None,
+        notes=(*notes, *more, *fewer, *unused, *told),
     )
     manifest = {"version": MANIFEST_VERSION, "board": target.name, "framework": kind.name, "report": report.to_json()}
     write_project_folder(path, files, manifest, force=force)
     return report
+
+
+def _for_npu(model: Model, board: Board, kind: Framework, optimize: Aim) -> tuple[NpuModel | None, list[str]]:
+    """The model for the board's NPU if the framework's projects use it, and a note where they do not."""
+    if board.npu is None:
+        return None, []
+    if not kind.npu:
+        uses = " or ".join(f"-f {name}" for name in framework_names() if load_framework(name).npu)
+        return None, [f"the project leaves the NPU idle, its C is for the core alone: {uses} calls the NPU"]
+    if board.npu.base is None or board.npu.interrupt is None:
+        raise ChipfitError(
+            "B002",
+            f"the file of the board {board.name}: npu.base and npu.interrupt are missing",
+            "name the address of the NPU's registers and the number of its interrupt there",
+        )
+    return npu_model(model, board, optimize=optimize), []
+
+
+def _interpreter(model: Model, stored: StoredInputs) -> tuple[InterpreterUse, list[str]]:
+    """What TensorFlow Lite Micro runs, and what it gave on this computer where it is installed."""
+    file = model.source or to_tflite(model.graph)
+    methods = resolver_methods(tflite_operators(file))
+    arena, how, notes = _estimated_arena(model), "estimated", list[str]()
+    is_known = oracle.have_tflm() and not any(isinstance(node.op, EthosU) for node in model.graph.nodes)
+    if is_known and (measured := oracle.tflm_arena(file)):
+        # a little more, for where the arena begins
+        arena, how = measured + 64, "measured (TensorFlow Lite Micro on this computer, with pointers of 64 bits)"
+        rows = oracle.tflm_run(file, stored.samples)
+        found = tuple(np.stack([row[i] for row in rows]).reshape(y.shape) for i, y in enumerate(stored.expected))
+        compared = compare_outputs("", stored.expected, found, FLOAT_TOLERANCE if model.is_float else 0.0)
+        what = "gives the reference's outputs" if compared.passed else f"differs: {compared.first_difference}"
+        notes = [f"TensorFlow Lite Micro on this computer {what}"]
+    notes.append("flash and RAM are those of chipfit's own C for this model, which the project does not use")
+    data = np.frombuffer(file, np.uint8)
+    return InterpreterUse(data, methods, len(model.graph.variables), arena, how), notes
+
+
+def _estimated_arena(model: Model) -> int:
+    """Bytes: the memory of the command streams and of all tensors, and what an interpreter keeps of each of them."""
+    values = [v for v in model.graph.values() if not v.is_const]
+    streams = [node.op for node in model.graph.nodes if isinstance(node.op, EthosU)]
+    tensors = sum(v.type.nbytes + 16 for v in values) + sum(op.scratch + op.fast for op in streams)
+    kept = 2048 + 128 * len(list(model.graph.values())) + 256 * len(model.graph.nodes)
+    return -(-(tensors + kept) // 1024) * 1024
+
+
+def _npu_use(made: NpuModel, npu: Npu, board: Board) -> NpuUse:
+    nodes, placement = made.model.graph.nodes, made.placement
+    kinds = {memory.name: memory.kind for memory in board.memories}
+    places = {kinds[name]: name for name in npu.memories.values()}
+    use = NpuUse(
+        accelerator=made.accelerator,
+        base=npu.base or 0,
+        interrupt=npu.interrupt or 0,
+        constants=places.get("flash", ""),
+        working=places.get("ram", ""),
+        on_core=tuple(dict.fromkeys(n.op.name for n in nodes if n.op.name not in NO_WORK)),
+        vela=made.vela,
+    )
+    if placement is None:
+        return use
+    return replace(use, on_npu=placement.npu, cycles=placement.cycles, clock_hz=placement.clock_hz)
 
 
 def _named(model: Model, name: str) -> Model:

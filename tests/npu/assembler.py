@@ -76,7 +76,7 @@ class Stream:
         return self.set(ACTIVATION=0, ACTIVATION_MIN=-32768, ACTIVATION_MAX=32767)
 
     def payload(self, config: tuple[int, int] = U55_128) -> bytes:
-        actions = [0x00100001, *config, 5, len(self.words) << 16 | 2]
+        actions = [0x00100001, *config, 5, 5, 5, len(self.words) << 16 | 2]  # the stream begins at byte 32
         return b"COP1" + struct.pack(f"<{len(actions) + len(self.words)}I", *actions, *self.words)
 
     def simulator(self, memory: npt.NDArray[np.uint8], constants: npt.NDArray[np.uint8] | None = None) -> Simulator:

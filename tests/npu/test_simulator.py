@@ -88,6 +88,50 @@ def test_four_tiles() -> None:
             np.testing.assert_array_equal(work[OUT + 12 * y + 3 * x :][:3], work[at : at + 3])
 
 
+@pytest.mark.parametrize("name", ["IFM", "IFM2", "OFM"])
+@pytest.mark.parametrize("blocked", [False, True])
+def test_tiles_by_definition(name: str, blocked: bool) -> None:
+    """Every element of a map in four tiles lies where the definition says: right-hand tiles, which Vela does not make,
+    read and written, in both layouts."""
+    height, width, depth, width0, height0, height1 = 5, 6, 20, 4, 3, 2
+    bases = (0, 700, 1400, 2100)
+
+    def address(y: int, x: int, c: int) -> int:
+        if x < width0:
+            tile, row, column = (0, y, x) if y < height0 else (2, y - height0, x)
+        else:
+            tile, row, column = (1, y, x - width0) if y < height1 else (3, y - height1, x - width0)
+        if blocked:
+            return bases[tile] + 64 * row + 320 * (c // 16) + 16 * column + c % 16
+        return bases[tile] + 80 * row + 20 * column + c
+
+    work = np.random.default_rng(8).integers(0, 256, 8192).astype(np.uint8)
+    before, plain, other = work.copy(), 4096, 6144
+    shape = (height, width, depth)
+    places = {"IFM": plain, "IFM2": other, "OFM": plain, name: 0}
+    stream = Stream()
+    for each in ("IFM", "OFM", *(["IFM2"] if name == "IFM2" else [])):
+        stream.map(each, shape, places[each])
+    stream.window().set(IFM2_BROADCAST=0)
+    layout = {"WIDTH0_M1": width0 - 1, "HEIGHT0_M1": height0 - 1, "HEIGHT1_M1": height1 - 1}
+    layout |= {f"BASE{i}": base for i, base in enumerate(bases)}
+    layout |= {"STRIDE_Y": 64, "STRIDE_C": 320} if blocked else {"STRIDE_Y": 80, "STRIDE_X": 20}
+    stream.set(**{f"{name}_{key}": value for key, value in layout.items()})
+    precision = (1 | 0x8100 if name == "OFM" else 1) | blocked << 6
+    stream.set(**{f"{name}_PRECISION": precision}).scale("OFM_SCALE", 1, 0)
+    if name == "IFM2":  # the larger one of each element and the least there is
+        work[other : other + height * width * depth] = 0x80
+        stream.set(IFM_BASE0=other, OFM_BASE0=plain).op(Operation.ELEMENTWISE, 4)
+    else:
+        stream.op(Operation.POOL, 1)
+    stream.run(work)
+    for at, (y, x, c) in enumerate(np.ndindex(shape)):
+        if name == "OFM":
+            assert work[address(y, x, c)] == before[plain + at]
+        else:
+            assert work[plain + at] == before[address(y, x, c)]
+
+
 def test_blocks_of_16_channels() -> None:
     """NHCWB16: the second block of channels lies a stride behind the first."""
     work = memory(4)
@@ -154,7 +198,92 @@ def test_count_of_leading_zeros() -> None:
     np.testing.assert_array_equal(work[OUT : OUT + 32].view(np.int32), expected)
 
 
+def test_magnitude() -> None:
+    work = memory(9)
+    stream = Stream().map("IFM", (1, 4, 8), 0).map("OFM", (1, 4, 8), OUT, "int32").set(ACTIVATION=0, IFM_ZERO_POINT=-7)
+    stream.scale("OFM_SCALE", 3 << 29, 31).op(Operation.ELEMENTWISE, 6).run(work)
+    x = work[:32].view(np.int8).astype(int) + 7
+    expected = [floor(Fraction(abs(int(v)) * 3, 4) + Fraction(1, 2)) for v in x]
+    np.testing.assert_array_equal(work[OUT : OUT + 128].view(np.int32), expected)
+
+
+def test_leaky_slope() -> None:
+    """Negative elements alone are scaled."""
+    work = memory(10)
+    stream = Stream().map("IFM", (1, 4, 8), 0).map("OFM", (1, 4, 8), OUT, "int32").set(ACTIVATION=0)
+    stream.set(OFM_PRECISION=1 | 2 << 1 | 2 << 14).scale("OFM_SCALE", 1 << 29, 31).op(Operation.ELEMENTWISE, 5).run(
+        work
+    )
+    x = work[:32].view(np.int8).astype(int)
+    expected = [int(v) if v >= 0 else floor(Fraction(int(v), 4) + Fraction(1, 2)) for v in x]
+    np.testing.assert_array_equal(work[OUT : OUT + 128].view(np.int32), expected)
+
+
+def shifts(mode: int, precision: int) -> tuple[Stream, np.ndarray[tuple[int], np.dtype[np.uint8]]]:
+    """32-bit elements and how far to shift each."""
+    rng = np.random.default_rng(11)
+    work = np.zeros(1024, np.uint8)
+    work[:32] = rng.integers(-1000, 1000, 8).astype(np.int32).view(np.uint8)
+    work[64:96] = np.arange(8, dtype=np.int32).view(np.uint8)
+    stream = Stream().map("IFM", (1, 1, 8), 0, "int32").map("IFM2", (1, 1, 8), 64, "int32")
+    stream.map("OFM", (1, 1, 8), OUT, "int32", PRECISION=1 | 2 << 1 | precision << 14).set(ACTIVATION=0)
+    return stream.set(IFM2_BROADCAST=0).scale("OFM_SCALE", 1, 0).op(Operation.ELEMENTWISE, mode), work
+
+
+def test_shifts() -> None:
+    """To the right halves go up."""
+    for mode in (8, 9):
+        stream, work = shifts(mode, 2)
+        stream.run(work)
+        x = [int(v) for v in work[:32].view(np.int32)]
+        expected = [v << n if mode == 9 else floor(Fraction(v, 1 << n) + Fraction(1, 2)) for n, v in enumerate(x)]
+        np.testing.assert_array_equal(work[OUT : OUT + 32].view(np.int32), expected)
+
+
+def raised(rounding: int) -> Stream:
+    """A sum whose operand A is scaled by 32 bits, with a rounding of its own."""
+    stream = Stream().map("IFM", (1, 1, 1), 0, PRECISION=1 | 1 << 8 | rounding << 14).map("IFM2", (1, 1, 1), 64)
+    stream.map("OFM", (1, 1, 1), OUT).set(ACTIVATION=0, ACTIVATION_MIN=-128, ACTIVATION_MAX=127, IFM2_BROADCAST=0)
+    return stream.scale("OPA_SCALE", 1 << 30, 31).scale("OFM_SCALE", 1 << 30, 50).op(Operation.ELEMENTWISE, 1)
+
+
+def convolution(**registers: int) -> Stream:
+    stream = Stream().map("IFM", (1, 1, 1), 0).window().map("OFM", (1, 1, 1), OUT)
+    stream.set(WEIGHT_REGION=0, SCALE_REGION=0, WEIGHT_BASE=0, WEIGHT_LENGTH=16, SCALE_BASE=16, SCALE_LENGTH=10)
+    return stream.set(OFM_BLK_DEPTH_M1=7, **registers).op(Operation.CONV)
+
+
+WHOLE = (
+    "another pool",
+    "another operation",
+    "a copy in 2D",
+    "a copy from 2D",
+    "a register never set",
+    "an operand truncated",
+    "a shift rounded twice",
+    "small pieces of kernels",
+)
+"""Those that end with an operation of their own."""
+
 REFUSED = {
+    "an operand truncated": (lambda: raised(1), None, "IFM_PRECISION asks for rounding 1"),
+    "a shift rounded twice": (lambda: shifts(8, 0)[0], None, "to the right with rounding 0"),
+    "small pieces of kernels": (lambda: convolution(KERNEL_STRIDE=1 << 5), None, "pieces of 4x4"),
+    "reversed columns": (lambda: pool((1, 2, 1)).set(IFM_STRIDE_X=-1), None, "reversed maps"),
+    "a region of inputs": (lambda: pool((1, 1, 1)).set(IFM_REGION=3), None, "memory region 3"),
+    "a region of outputs": (lambda: pool((1, 1, 1)).set(OFM_REGION=4), None, "memory region 4"),
+    "elements of 64 bits": (lambda: pool((1, 1, 1)).set(IFM_PRECISION=1 | 3 << 2), None, "no element type"),
+    "another layout": (lambda: pool((1, 1, 1)).set(IFM_PRECISION=1 | 2 << 6), None, "no element type or layout"),
+    "another range": (lambda: pool((1, 1, 1)).set(ACTIVATION=1 << 12), None, "the range 1 of an activation"),
+    "a copy from 2D": (
+        lambda: (
+            Stream()
+            .set(DMA0_SRC_REGION=1 | 2 << 9, DMA0_DST_REGION=1, DMA0_SRC=0, DMA0_DST=0, DMA0_LEN=4)
+            .op(Operation.DMA_START)
+        ),
+        None,
+        "two or three dimensions",
+    ),
     "an unknown word": (lambda: Stream().op(Operation.STOP), 0x3FF, "is no command"),
     "an unknown register": (lambda: Stream(), 0x0A0 | 1 << 14, "is no command"),
     "tanh of 8 bits": (lambda: pool((1, 1, 1)).set(ACTIVATION=3), None, "activation 3 of int8"),
@@ -199,7 +328,7 @@ def test_refused(name: str) -> None:
     stream = make()
     if word is not None:
         stream.words.append(word)
-    elif name not in ("another pool", "another operation", "a copy in 2D", "a register never set"):
+    elif name not in WHOLE:
         stream.op(Operation.POOL, 1)
     work, constants = memory(), np.zeros(64, np.uint8)
     constants.flags.writeable = False

@@ -14,6 +14,11 @@ import chipfit
 from chipfit.demo import model_path
 from chipfit.errors import ChipfitError
 from chipfit.ethosu import ACCELERATORS
+from chipfit.exporters import to_tflite
+from chipfit.ops import Op
+from chipfit.ops.elu import Elu
+from chipfit.ops.tile import Tile
+from passes.chains import Builder
 
 pytestmark = pytest.mark.skipif(find_spec("ethosu") is None, reason="the ethos-u-vela package is not installed")
 
@@ -64,6 +69,17 @@ def test_operators_of_the_processor_run_around_it(models_dir: Path, tmp_path: Pa
     names = {n.op.name for n in compiled.graph.nodes}
     assert names == {"ethos_u", "read_variable", "assign_variable"}
     assert_same(chipfit.load(model), compiled, runs=6)
+
+
+@pytest.mark.parametrize("op", [Elu(), Tile((1, 2, 3, 1))], ids=lambda op: op.name)
+def test_operators_that_other_references_lack(op: Op, tmp_path: Path) -> None:
+    """On the NPU they are lookup tables and copies; held against chipfit's own definition."""
+    b = Builder()
+    model = chipfit.Model(b.done(b.add(op, b.conv(b.input(1, 5, 6, 3)))))
+    (tmp_path / "net.tflite").write_bytes(to_tflite(model.graph))
+    compiled = through_vela(tmp_path / "net.tflite", tmp_path, "ethos-u55-128")
+    assert [n.op.name for n in compiled.graph.nodes] == ["ethos_u"]
+    assert_same(model, compiled)
 
 
 def test_a_stream_is_no_c(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_operators_that_are_left_have_reasons(models_dir: Path) -> None:
     assert made.cpu_operators == len(made.left) == 8
     assert {(one.op, one.reasons) for one in made.left} == {
         ("SVDF", ("Unsupported opType",)),
-        ("QUANTIZE", ("Unsupported dataType Int32",)),
+        ("QUANTIZE", ("Unsupported dataType Int32: 32-bit feature-maps are not supported.",)),
     }
 
 
@@ -90,9 +90,17 @@ def test_lines_of_vela() -> None:
         "Warning (supported operators) operator: SVDF, ofm: 'a, 'b''",
         "Reason: Unsupported opType",
         "Reason: and another one",
+        "which breaks this rule",
+        "  by much",
+        "",
+        "nothing of it",
         "Warning (supported operators) operator: MEAN, ofm: ''",
     ]
     assert left_to_cpu(said) == [
-        LeftToCpu("SVDF", "a, 'b'", ("Unsupported opType", "and another one")),
+        LeftToCpu(
+            "SVDF",
+            "a, 'b'",
+            ("Unsupported opType", "and another one: which breaks this rule: by much"),
+        ),
         LeftToCpu("MEAN", "", ()),
     ]

@@ -51,8 +51,9 @@ def build(
 
     def compile_one(pair: tuple[Path, Path]) -> None:
         source, target = pair
-        language = ["-std=c++17", "-fno-rtti"] if source.suffix == ".cpp" else ["-std=gnu11"]
-        driver = [command[0], "c++", *command[2:]] if source.suffix == ".cpp" and not gcc else command
+        is_cpp = source.suffix in (".cpp", ".cc")
+        language = ["-std=c++17", "-fno-rtti", "-fno-threadsafe-statics"] if is_cpp else ["-std=gnu11"]
+        driver = [command[0], "c++", *command[2:]] if is_cpp and not gcc else command
         flags = [*language, *_COMMON, *STRICT, *(f"-I{folder}" for folder in (*includes, PORT))]
         _run([*driver, *flags, "-c", str(source), "-o", str(target)])
 

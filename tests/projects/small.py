@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from chipfit.model import Model
@@ -48,21 +49,25 @@ def with_state() -> Model:
     return Model(b.done(y))
 
 
-def build_cmake(folder: Path, board: Board, *, gcc: bool = False, apart: bool = False) -> Path:
+def build_cmake(
+    folder: Path, board: Board, *, gcc: bool = False, apart: bool = False, more: Sequence[Path] = ()
+) -> Path:
     """The program of a cmake project: of the sources that its CMakeLists.txt names, by its own linker script.
 
-    ``apart``: each compiled on its own, as CMake does; else all at once, which is quicker.
+    ``apart``: each compiled on its own, as CMake does; else all at once, which is quicker. ``more``: sources that stand
+    in for what else it is linked with.
     """
     text = (folder / "CMakeLists.txt").read_text(encoding="utf-8")
     names = ["main.c", *re.findall(r"^ +(\S+\.c)$", text, re.MULTILINE)]
     script = (folder / "link.ld").read_text(encoding="utf-8")
+    (folder / "build").mkdir(exist_ok=True)
     sources, includes = [folder / name for name in names], [folder / "model", folder / "port"]
+    includes += [folder, folder / "build", *dict.fromkeys(path.parent for path in more)]
     if not apart:
-        (folder / "build").mkdir()
         whole = folder / "build" / "whole.c"
         whole.write_text("".join(f'#include "../{name}"\n' for name in names), encoding="utf-8")
         sources = [whole]
-    return build(sources, includes, board, folder / "build" / "firmware.elf", script=script, gcc=gcc)
+    return build([*sources, *more], includes, board, folder / "build" / "firmware.elf", script=script, gcc=gcc)
 
 
 def build_sketch(folder: Path, board: Board) -> Path:

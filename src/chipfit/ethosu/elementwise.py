@@ -117,10 +117,10 @@ def _operands(r: Registers, a: Int, b: Int) -> tuple[Int, Int]:
 
 
 def _shifted(mode: Mode, a: Int, b: Int, rounding: Rounding) -> Int:
+    if mode == Mode.SHR and rounding != Rounding.NATURAL:
+        raise ChipfitError("A001", f"a shift to the right with rounding {int(rounding)} is not modelled")
     if (b < 0).any() or (b > 31).any():
         raise ChipfitError("A001", "a shift of less than 0 or more than 31 bits is not modelled")
     if mode == Mode.SHL:
         return a << b
-    if rounding == Rounding.NATURAL:
-        return np.where(b > 0, (a + (np.int64(1) << np.maximum(b - 1, 0))) >> b, a)
-    return a >> b
+    return np.where(b > 0, (a + (np.int64(1) << np.maximum(b - 1, 0))) >> b, a)

@@ -22,10 +22,11 @@ _CONFIG, _STREAM, _NOP = 1, 2, 5
 
 @dataclass(frozen=True, eq=False)
 class Payload:
-    """``words``: the command stream, uint32."""
+    """``words``: the command stream, uint32; ``first``: where it begins in the payload, in words."""
 
     accelerator: Accelerator
     words: npt.NDArray[np.uint32]
+    first: int
 
 
 def parse_payload(data: bytes) -> Payload:
@@ -51,7 +52,7 @@ def parse_payload(data: bytes) -> Payload:
             count = parameter | high << 16
             if accelerator is None or at + 1 + count > len(words):
                 raise _damaged(f"a stream of {count} words, {len(words) - at - 1} are left")
-            return Payload(accelerator, words[at + 1 : at + 1 + count])
+            return Payload(accelerator, words[at + 1 : at + 1 + count], at + 1)
         else:
             raise _damaged(f"driver action {action} at word {at}")
     raise _damaged("it holds no command stream")

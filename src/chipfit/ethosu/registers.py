@@ -60,6 +60,10 @@ class KernelShape:
         return (self.height - 1) * self.dilation[0] + 1, (self.width - 1) * self.dilation[1] + 1
 
 
+_SMALL_PIECES = 1 << 5
+"""The weights of a kernel lie in pieces of 4x4 taps; else of 8x8."""
+
+
 class Registers:
     """What has been set so far."""
 
@@ -144,6 +148,8 @@ class Registers:
     @property
     def kernel(self) -> KernelShape:
         bits = self.parameter("KERNEL_STRIDE")
+        if bits & _SMALL_PIECES:
+            raise ChipfitError("A001", f"KERNEL_STRIDE {bits:#06x}: kernels in pieces of 4x4 are not modelled")
         stride = (1 + ((bits >> 1) & 1) + 2 * ((bits >> 9) & 1), 1 + (bits & 1) + 2 * ((bits >> 6) & 1))
         dilation = (1 + ((bits >> 4) & 1), 1 + ((bits >> 3) & 1))
         return KernelShape(

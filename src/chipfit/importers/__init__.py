@@ -18,7 +18,14 @@ from chipfit.importers.tensorflow import (
     is_saved_model,
     is_tensorflow_object,
 )
-from chipfit.importers.tflite import TFLITE_IDENTIFIER, Attached, load_tflite, tflite_attached, tflite_metadata
+from chipfit.importers.tflite import (
+    TFLITE_IDENTIFIER,
+    Attached,
+    load_tflite,
+    tflite_attached,
+    tflite_metadata,
+    tflite_operators,
+)
 from chipfit.importers.torch import is_torch_file, is_torch_object, load_torch, load_torch_file
 
 __all__ = [
@@ -33,6 +40,7 @@ __all__ = [
     "read_file",
     "tflite_attached",
     "tflite_metadata",
+    "tflite_operators",
 ]
 
 MAX_FILE_BYTES = 1 << 30

@@ -1,6 +1,14 @@
 """Models for an NPU beside the core: compiled by Arm's Vela, explained, and executed in the simulator."""
 
-from chipfit.npu.compile import check_for_npu, compile_for_npu, npu_board, run_for_npu, with_unrolled_loops
+from chipfit.npu.compile import (
+    NpuModel,
+    check_for_npu,
+    compile_for_npu,
+    npu_board,
+    npu_model,
+    run_for_npu,
+    with_unrolled_loops,
+)
 from chipfit.npu.execute import Dense, Executor, accelerator_of, stacked, streams_of
 from chipfit.npu.report import (
     CpuOperator,
@@ -27,6 +35,7 @@ __all__ = [
     "NpuCheckReport",
     "NpuCompileReport",
     "NpuInspectReport",
+    "NpuModel",
     "NpuRunReport",
     "Placement",
     "Proof",
@@ -41,6 +50,7 @@ __all__ = [
     "is_npu_model",
     "npu_board",
     "npu_file_of",
+    "npu_model",
     "open_target",
     "run_for_npu",
     "run_streams",

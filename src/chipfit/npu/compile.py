@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +13,14 @@ import numpy as np
 from chipfit.codegen import staged_folder, write_files
 from chipfit.codegen.project import MANIFEST_VERSION
 from chipfit.errors import ChipfitError
+from chipfit.ethosu import ACCELERATORS, require
 from chipfit.exporters import to_tflite
 from chipfit.graph import Array, Graph
 from chipfit.model import Model, load
-from chipfit.npu.execute import Executor, stacked
+from chipfit.npu.execute import Executor, accelerator_of, stacked, streams_of
 from chipfit.npu.explain import explained
 from chipfit.npu.fix import FIXES, same_bytes
+from chipfit.npu.products import with_exact_products
 from chipfit.npu.report import (
     Change,
     NpuCheckReport,
@@ -45,11 +47,26 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """A model, and what Vela made of it."""
+    """A model, and what Vela made of it. ``products``: multipliers that were then set to the reference's."""
 
     model: Model
     compiled: Compiled
     placement: Placement
+    products: int
+
+
+@dataclass(frozen=True, eq=False)
+class NpuModel:
+    """A model as Vela made it: command streams, and the core's operators around them.
+
+    ``vela``: its version; ``placement``: where operators run, and Vela's figures. Both are None where the model came as
+    a file of Vela.
+    """
+
+    model: Model
+    accelerator: str
+    vela: str | None = None
+    placement: Placement | None = None
 
 
 def check_for_npu(
@@ -109,6 +126,7 @@ def compile_for_npu(
         outputs=tuple(made.model.outputs),
         before=first,
         changes=changes,
+        products=made.products,
         after=made.placement if changes else None,
         proof=proof,
         roundings=roundings,
@@ -121,15 +139,33 @@ def compile_for_npu(
     return report
 
 
+def npu_model(model: Model, board: str | Board, *, optimize: Goal = "balanced") -> NpuModel:
+    """The model as C calls it on a board with an NPU: compiled by Vela, unless it is a file of Vela already.
+
+    Errors as :func:`compile_for_npu`; A002 for streams of another accelerator. The streams are not run.
+    """
+    target, npu = npu_board(board)
+    if streams_of(model.graph):
+        accelerator = accelerator_of(model.graph)
+        require(accelerator, ACCELERATORS[npu.accelerator])
+        return NpuModel(model, accelerator.name)
+    made, _, _ = _through_vela(model, target, npu, False, _AIMS[optimize], None, None)
+    _require_room(made, target)
+    found = load(made.compiled.tflite, name=model.name)
+    return NpuModel(
+        replace(found, passes=(*made.model.passes, f"Vela {made.compiled.version}: command streams")),
+        npu.accelerator,
+        made.compiled.version,
+        made.placement,
+    )
+
+
 def run_for_npu(model: Model, board: str | Board, samples: Samples) -> tuple[Array, ...]:
     """What the stream that Vela makes of a model gives in the simulator: (samples, *shape) for each output.
 
-    The model is unrolled, not rewritten. Errors as :func:`compile_for_npu`.
+    The model is unrolled, not rewritten. Errors as :func:`npu_model`.
     """
-    target, npu = npu_board(board)
-    made, _, _ = _through_vela(model, target, npu, False, "Performance", None, None)
-    _require_room(made, target)
-    return Executor(load(made.compiled.tflite, name=model.name).graph).run(stacked(samples))
+    return Executor(npu_model(model, board).model.graph).run(stacked(samples))
 
 
 def npu_board(board: str | Board) -> tuple[Board, Npu]:
@@ -166,7 +202,8 @@ def _through_vela(
     def make(one: Model) -> _Made:
         say("Vela compiles")
         compiled = compile_with_vela(one.source or to_tflite(one.graph), npu, aim=aim, sram_bytes=sram)
-        return _Made(one, compiled, _placement(compiled, board, npu))
+        tflite, products = with_exact_products(compiled.tflite, one.graph)
+        return _Made(one, replace(compiled, tflite=tflite), _placement(compiled, board, npu), products)
 
     made = make(model)
     first, changes = made.placement, list[Change]()

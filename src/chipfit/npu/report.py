@@ -143,6 +143,7 @@ class NpuCheckReport:
 class NpuCompileReport:
     """A model compiled for an NPU. ``folder`` and ``file``: where it was written.
 
+    ``products``: multipliers of MUL in the stream that were set from Vela's to the reference's;
     ``proof``: that the stream computes what the model says; ``roundings``: where LiteRT's newer FULLY_CONNECTED would
     give other elements.
     """
@@ -158,6 +159,7 @@ class NpuCompileReport:
     before: Placement
     changes: tuple[Change, ...]
     after: Placement | None
+    products: int
     proof: Proof
     roundings: tuple[RoundingDifference, ...]
     optimize: str

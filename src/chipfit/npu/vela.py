@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from configparser import ConfigParser
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module, resources
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -112,15 +112,20 @@ def vela_version() -> str:
 
 
 def left_to_cpu(said: Sequence[str]) -> list[LeftToCpu]:
-    """What Vela's lines say of operators for the processor: one names an operator, the next ones reasons."""
+    """What Vela's lines say of operators for the processor: one names an operator, the next ones reasons, each with the
+    rule that it breaks on lines of its own, up to an empty one."""
     found: list[LeftToCpu] = []
-    for line in said:
+    is_reason = False
+    for line in map(str.strip, said):
         named = _REASON.search(line)
         if named:
             found.append(LeftToCpu(named["op"].strip(), named["output"], ()))
         elif line.startswith("Reason:") and found:
-            last = found.pop()
-            found.append(LeftToCpu(last.op, last.output, (*last.reasons, line.removeprefix("Reason:").strip())))
+            found[-1] = replace(found[-1], reasons=(*found[-1].reasons, line.removeprefix("Reason:").strip()))
+        elif line and is_reason:
+            *before, last = found[-1].reasons
+            found[-1] = replace(found[-1], reasons=(*before, f"{last}: {line}"))
+        is_reason = bool(line and found and found[-1].reasons)
     return found
 
 

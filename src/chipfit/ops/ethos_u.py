@@ -12,7 +12,21 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.ethosu import READ_ONLY, SCRATCH, SCRATCH_FAST, Rounding, Simulator, Watch, parse_payload
 from chipfit.graph import Array, DType, Node, Shape
-from chipfit.ops._base import NARROW, Choice, Op
+from chipfit.ops._base import NARROW, Call, Choice, Kernel, Op, Port, Scratch
+
+NPU_FEATURE = "npu"
+"""What kernels need of a board that has an NPU."""
+
+MEMORY_ALIGNMENT = 16
+"""Bytes: of the stream and of each memory region, which the driver checks."""
+
+_MOST_TENSORS = 32
+"""As in ``cf_ethos_u.h``."""
+
+
+def _few_tensors(node: Node) -> bool | str:
+    count = len(node.operands) - 2 + len(node.outputs)
+    return count <= _MOST_TENSORS or f"it has {count} inputs and outputs, more than {_MOST_TENSORS}"
 
 
 @dataclass(frozen=True)
@@ -22,13 +36,15 @@ class EthosU(Op):
     stream: uint8, the payload of the driver; constants: uint8, weights and scales; xs: any. ``input_offsets`` and
     ``output_offsets``: bytes at which xs and ys lie in a working memory of ``scratch`` bytes; ``fast``: bytes of a
     second one, 0: there is none. ``dense``: ``stream`` rounds as the hardware does; ``single`` rounds FULLY_CONNECTED
-    once, as newer reference kernels of LiteRT do. Not among the registered operators: a file brings it, and it is run,
-    not compiled. Source: Vela's custom operator ``ethos-u``.
+    once, as newer reference kernels of LiteRT do. Not among the registered operators: a file brings it. In C it calls
+    the NPU's driver (``cf_npu_invoke``). Source: Vela's custom operator ``ethos-u``.
     """
 
     name: ClassVar[str] = "ethos_u"
     inputs: ClassVar[tuple[str, ...]] = ("stream", "constants", "*xs")
     outputs: ClassVar[tuple[str, ...]] = ("*ys",)
+
+    kernels: ClassVar[tuple[Kernel, ...]] = (Kernel("cf_ethos_u", needs=frozenset({NPU_FEATURE}), when=_few_tensors),)
 
     scratch: int = 0
     fast: int = 0
@@ -60,11 +76,31 @@ class EthosU(Op):
     def choose(
         self, node: Node, features: frozenset[str], weight_bytes: float = NARROW, shared: bool = False
     ) -> Choice:
-        raise ChipfitError(
-            "O002",
-            f"'{node.name}' is a command stream for an NPU, of which chipfit makes no C",
-            "run it with `chipfit run MODEL`; compile the model that was given to Vela",
-        )
+        if NPU_FEATURE not in features:
+            raise ChipfitError(
+                "O002",
+                f"'{node.name}' is a command stream for an NPU, and the board has none",
+                "choose a board with an NPU (`chipfit board list`), or compile the model that was given to Vela",
+            )
+        return super().choose(node, features, weight_bytes, shared)
+
+    def call(self, node: Node) -> Call:
+        """The stream, its constants and a working memory, then the inputs and the outputs."""
+        tensors = (*node.operands[2:], *node.outputs)
+        xs = [Port("xs", i) for i in range(len(node.operands) - 2)]
+        ys = [Port("ys", i) for i in range(len(node.outputs))]
+        room = MEMORY_ALIGNMENT + -(-self.scratch // MEMORY_ALIGNMENT) * MEMORY_ALIGNMENT + self.fast
+        params = {
+            "stream_bytes": node.operands[0].type.nbytes,
+            "constant_bytes": node.operands[1].type.nbytes,
+            "scratch_bytes": self.scratch,
+            "fast_bytes": self.fast,
+            "inputs": len(xs),
+            "outputs": len(ys),
+            "offsets": (*self.input_offsets, *self.output_offsets),
+            "sizes": tuple(value.type.nbytes for value in tensors),
+        }
+        return Call([Port("stream"), Port("constants"), Scratch(room), *xs, *ys], params)
 
 
 @lru_cache(maxsize=8)

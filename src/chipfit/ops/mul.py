@@ -59,7 +59,7 @@ class Mul(Binary):
         y = node["y"]
         if y.dtype is DType.INT32:
             return clamp_int32(self.act, a * b)
-        m, shift = _multiplier(node)
+        m, shift = multiplier(node)
         low, high = activation_range(self.act, y.dtype, y.q)
         return requantize((a - node["a"].q.zp) * (b - node["b"].q.zp), m, shift, y.q.zp, low, high)
 
@@ -71,7 +71,7 @@ class Mul(Binary):
         if y.dtype is DType.INT32:
             low, high = activation_range_int32(self.act)
             return broadcast_call(node, {"act_min": low, "act_max": high}, "cf_binary_s32_params")
-        m, shift = _multiplier(node)
+        m, shift = multiplier(node)
         low, high = activation_range(self.act, y.dtype, y.q)
         params: Params = {"m": m, "shift": shift, "act_min": low, "act_max": high}
         if y.dtype is DType.INT16:
@@ -90,6 +90,6 @@ class Mul(Binary):
         yield from int32_samples(rng, cls())
 
 
-def _multiplier(node: Node) -> tuple[int, int]:
+def multiplier(node: Node) -> tuple[int, int]:
     """Of the product. Source: TFLite Micro ``CalculateOpDataMul``: in double."""
     return quantize_multiplier(node["a"].q.s * node["b"].q.s / node["y"].q.s)

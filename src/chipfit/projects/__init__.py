@@ -27,6 +27,12 @@ Python for a framework, and almost no logic in its files.
     # Left out, all of the board's memories are used, by sections that the project's own linker script must have (see
     # `link_script`). With true what is larger than one piece of RAM is refused instead: for linker scripts of others.
     one_memory = true
+    # Left out: projects are for the core alone. With true they use a board's NPU, and templates find what it does in
+    # `npu`.
+    npu = true
+    # Left out: chipfit's C computes the model. With true TensorFlow Lite Micro does, of the file in `interpreter`, and
+    # the framework brings model.h itself.
+    interpreter = true
     # Left out: none. Where files of runtime/port go, and which: a start-up, semihosting.
     port = "port"
     port_files = ["cf_port.h", "semihost.c", "start.h", "start_{{ board.core.arch }}.c"]
@@ -73,7 +79,17 @@ A main file is therefore short::
 
 from chipfit.projects.framework import Framework, framework_names, load_framework
 from chipfit.projects.inputs import StoredInputs
+from chipfit.projects.interpreter import InterpreterUse, resolver_methods
 from chipfit.projects.render import project_files
 from chipfit.projects.room import fitting
 
-__all__ = ["Framework", "StoredInputs", "fitting", "framework_names", "load_framework", "project_files"]
+__all__ = [
+    "Framework",
+    "InterpreterUse",
+    "StoredInputs",
+    "fitting",
+    "framework_names",
+    "load_framework",
+    "project_files",
+    "resolver_methods",
+]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chipfit.projects.inputs import StoredInputs
+from chipfit.projects.interpreter import InterpreterUse
 from chipfit.projects.preprocess import PixelMap
 from chipfit.quantize import Preprocessing
 from chipfit.report.data import CompileReport, RunReport, TensorInfo
@@ -26,6 +27,49 @@ _HEADERS = frozenset(
     """.split()  # noqa: SIM905 - a list of names, read better so
 )
 """A library's header of such a name would be found instead, on systems that do not tell capitals apart."""
+
+
+_CORE_VECTORS = 16
+
+DRIVER_TAG = "24.08"
+"""The release of Arm's ethos-u-core-driver that projects are written for."""
+
+
+@dataclass(frozen=True)
+class NpuUse:
+    """What a project's NPU does. ``base``: address of its registers; ``interrupt``: its number. ``constants`` and
+    ``working``: the board's memories that the model's constants and activations lie in.
+
+    ``on_core``: names of the operators that the core computes; ``on_npu``: how many the NPU does, as Vela counts them;
+    ``cycles``, at ``clock_hz``: of one run, estimated (Vela). These are None where the model came as a file of Vela.
+    """
+
+    accelerator: str
+    base: int
+    interrupt: int
+    constants: str
+    working: str
+    on_core: tuple[str, ...]
+    vela: str | None = None
+    on_npu: int | None = None
+    cycles: int | None = None
+    clock_hz: int | None = None
+    driver: str = DRIVER_TAG
+
+    @property
+    def vectors_alignment(self) -> int:
+        """Of a vector table up to its interrupt: its size, rounded up to a power of two."""
+        return max(128, 1 << (4 * (_CORE_VECTORS + self.interrupt + 1) - 1).bit_length())
+
+    @property
+    def macs(self) -> str:
+        """Multiply-accumulates in a cycle."""
+        return self.accelerator.rpartition("-")[2]
+
+    @property
+    def family(self) -> str:
+        """As Arm writes it."""
+        return "Ethos-U65" if "u65" in self.accelerator else "Ethos-U55"
 
 
 @dataclass(frozen=True)
@@ -73,6 +117,8 @@ class Context:
     stack_bytes: int
     link_script: str
     version: str
+    npu: NpuUse | None = None
+    interpreter: InterpreterUse | None = None
     sources: tuple[str, ...] = ()
     sources_folder: str = ""
     port_files: tuple[str, ...] = ()

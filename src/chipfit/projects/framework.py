@@ -37,6 +37,8 @@ class Framework:
     ids: Mapping[str, str] = field(default_factory=dict[str, str])
     archs: tuple[str, ...] = ()
     one_memory: bool = False
+    npu: bool = False
+    interpreter: bool = False
     port: str = ""
     port_files: tuple[str, ...] = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Sequence
@@ -79,22 +80,28 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # what is written is no HTML
     )
-    jinja.filters |= {
+    own: dict[str, Any] = {
         "string": ctext.string,
         "comment": ctext.comment,
         "elements": ctext.array_elements,
         "float": ctext.float_literal,
         "c_type": ctext.c_type,
+        "count_of": _count_of,
         "formula": _formula,
         "kib": _kib,
         "real": _real,
         "wrap": _wrap,
     }
+    jinja.filters.update(own)
     return jinja
 
 
 def _kib(nbytes: int | None) -> str:
     return "unknown" if nbytes is None else f"{nbytes / 1024:,.1f} KiB"
+
+
+def _count_of(info: TensorInfo) -> int:
+    return math.prod(info.shape)
 
 
 def _real(info: TensorInfo) -> str:

@@ -51,6 +51,7 @@ def npu_compile_text(report: NpuCompileReport, width: int, *, explain: bool = Fa
             [
                 *_figures(report.placement, report.how, report.vela),
                 ("proof", f"{proven}, {proof.differing} differ ({proof.how})"),
+                *_products(report.products),
                 ("rounding", _roundings(report.roundings)),
             ]
         ),
@@ -101,6 +102,11 @@ def left_table(left: Sequence[CpuOperator], width: int, explain: bool) -> Render
         rewrites = dict.fromkeys((op, rewrite) for op, _, rewrite in grouped)
         parts += [Text(f"{safe(op)}: {rewrite}", style="dim") for op, rewrite in rewrites]
     return Group(*parts)
+
+
+def _products(count: int) -> Lines:
+    said = f"the reference's multiplier in {count} of the stream, for Vela's in float32"
+    return [("products", said)] if count else []
 
 
 def _figures(placement: Placement, how: str, vela: str) -> Lines:

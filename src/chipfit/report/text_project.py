@@ -21,9 +21,12 @@ def project_text(report: ProjectReport) -> RenderableType:
     where = report.folder if report.folder.endswith("/") else f"{report.folder}/"
     head = title(f"Wrote {plural(len(report.files), 'file')} to {where}", f"{report.title}, {report.board}")
     tried = [("tests", _tests(report))]
+    if report.accelerator is not None:
+        tried.append(("NPU", f"{report.accelerator}, simulated in these tests"))
     if report.instructions is not None:
         time = f", about {report.milliseconds:.2f} ms" if report.milliseconds is not None else ""
-        tried.append(("run", f"{count(report.instructions)} instructions (emulator){time}"))
+        core = " of the core, beside the NPU's time" if report.accelerator else ""
+        tried.append(("run", f"{count(report.instructions)} instructions (emulator){time}{core}"))
     notes = Group(*(Text(f"note: {safe(note)}") for note in report.notes)) if report.notes else None
     return blocks(
         head,

@@ -13,7 +13,7 @@ from chipfit.importers.tflite.model import TFLITE_IDENTIFIER, ModelFile, Subgrap
 from chipfit.importers.tflite.subgraph import SubgraphImporter
 from chipfit.importers.tflite.variables import Variables
 
-__all__ = ["TFLITE_IDENTIFIER", "Attached", "load_tflite", "tflite_attached", "tflite_metadata"]
+__all__ = ["TFLITE_IDENTIFIER", "Attached", "load_tflite", "tflite_attached", "tflite_metadata", "tflite_operators"]
 
 
 def load_tflite(data: bytes, name: str) -> Graph:
@@ -39,6 +39,11 @@ def load_tflite(data: bytes, name: str) -> Graph:
 def tflite_metadata(data: bytes, name: str) -> bytes | None:
     """What a model file keeps under a name besides the network; None: nothing. Raises ChipfitError F003..F005."""
     return ModelFile(data).metadata.get(name)
+
+
+def tflite_operators(data: bytes) -> tuple[str, ...]:
+    """The operators of a model file, as the schema names them, custom ones by their own name; each once, sorted."""
+    return ModelFile(data).operator_names
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,11 @@ class ModelFile:
 
     # ------------------------------------------------------------------------------------------ operators
 
+    @property
+    def operator_names(self) -> tuple[str, ...]:
+        """Builtin names, and custom names of the others; each once, sorted."""
+        return tuple(sorted({custom if name == "CUSTOM" else name for name, custom, _ in self._codes}))
+
     @cached_property
     def _codes(self) -> list[tuple[str, str, int]]:
         """Builtin name, custom name and version of each operator code."""
