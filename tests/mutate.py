@@ -1,7 +1,8 @@
 """Put deliberate bugs into the C kernels, one at a time, and see the generic kernel tests catch each.
 
 ``make mutate`` prints a table and ends with 1 if a bug survives. A bug is a replacement of text in a copy of the
-runtime; what must catch it are the tests of one operator on this computer (see ops/test_kernels.py).
+runtime; what must catch it are the tests of one operator on this computer (see ops/test_kernels.py), for kernels with
+vector instructions those on QEMU (see ops/test_helium.py; left out where it is not installed).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chipfit.codegen.project import runtime_folder
-from ops import bundle, test_kernels
+from chipfit.emulate import qemu
+from chipfit.errors import ChipfitError
+from ops import bundle, test_helium, test_kernels
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,10 @@ SMALL, SMALL_CONV = "include/cf_small.h", "kernels/cf_conv2d_s8_dsp_small.h"
 CONV_DSP, DIRECT = "include/cf_conv_dsp.h", "kernels/cf_conv2d_s8_dsp_direct.h"
 SMALL_DEPTHWISE = "kernels/cf_depthwise_conv2d_s8_dsp_small.h"
 LINES_3X3, PLANES_3X3 = "include/cf_tile_depthwise_3x3.h", "kernels/cf_depthwise_conv2d_s8_dsp_3x3.h"
-DSP, MULH, THUMB1, MLA = (frozenset({feature}) for feature in ("dsp", "mulh", "thumb1", "mla"))
+DSP, MULH, THUMB1, MLA, MVE = (frozenset({feature}) for feature in ("dsp", "mulh", "thumb1", "mla", "mve"))
+VECTORS, DOTS, CONV_MVE = "include/cf_mve.h", "include/cf_mve_dots.h", "kernels/cf_conv2d_s8_mve.h"
+QUADS, DENSE_MVE = "include/cf_tile_quads.h", "kernels/cf_fully_connected_s8_mve.h"
+AVERAGE_MVE, MAX_MVE = "kernels/cf_average_pool2d_s8_mve.h", "kernels/cf_max_pool2d_s8_mve.h"
 
 S16, LAYER_S16, TILE_S16 = "include/cf_s16.h", "include/cf_layer_s16.h", "include/cf_tile_s16.h"
 CONV_S16, DEPTHWISE_S16 = "kernels/cf_conv2d_s16_dsp.h", "kernels/cf_depthwise_conv2d_s16_dsp.h"
@@ -250,6 +256,27 @@ MUTATIONS = (
     Mutation("int16: start of the maximum", "max_pool2d", "kernels/cf_max_pool2d_s16.h", "acc = INT16_MIN", "acc = 0"),
     Mutation("int16: greatest of an axis", "reduce_max", "kernels/cf_reduce_max_s16.h", "acc = *xp", "acc = 0"),
 )
+HELIUM = (
+    Mutation("vectors: halves go up", "conv2d", VECTORS, "y = vaddq_s32(y, vshrq_n_s32(y, 31));\n", "\n", MVE),
+    Mutation("vectors: low clamp left out", "conv2d", VECTORS, "y = vmaxq_s32(y, vdupq_n_s32(p->low));", "", MVE),
+    Mutation("vectors: odd vector skipped", "conv2d", DOTS, "bcc 2f", "bcs 2f", MVE),
+    Mutation("vectors: sums in other lanes", "conv2d", DOTS, "%q[a][0], r0, r4", "%q[a][0], r4, r0", MVE),
+    Mutation("vectors: padding with 0", "conv2d", CONV_MVE, "cf_mve_fill(dst, p->in_zero", "cf_mve_fill(dst, 0", MVE),
+    Mutation("vectors: dilation on the border", "conv2d", CONV_MVE, "+ kx.begin * p->dilation_w)", "+ kx.begin)", MVE),
+    Mutation("vectors: windows overlap", "conv2d", CONV_MVE, "? buffer : 0", "? buffer - 1 : 0", MVE),
+    Mutation("vectors: last pixel twice", "conv2d", CONV_MVE, "table, y, y, !is", "table, y, y + p->out_c, !is", MVE),
+    Mutation("quads: weights of another line", "depthwise_conv2d", QUADS, "vldrbq_s8(w - 1)", "vldrbq_s8(w - 4)", MVE),
+    Mutation("quads: cells of another place", "depthwise_conv2d", QUADS, "(along - four)", "(along - four + 64)", MVE),
+    Mutation("quads: outputs in other lanes", "depthwise_conv2d", QUADS, "{0, d, l, (uint", "{0, l, d, (uint", MVE),
+    Mutation("rows: products left out", "fully_connected", DENSE_MVE, "n / 16; i > 0", "n / 16; i > 1", MVE),
+    Mutation("rows: rest of another size", "fully_connected", DENSE_MVE, "(n % 16));", "(n % 8));", MVE),
+    Mutation("rows: rows that are missing", "fully_connected", DENSE_MVE, "left > 2 ? w1", "left > 3 ? w1", MVE),
+    Mutation("pool: halves towards zero", "average_pool2d", AVERAGE_MVE, "(count / 2)", "((count - 1) / 2)", MVE),
+    Mutation("pool: sign of odd channels", "average_pool2d", AVERAGE_MVE, "vcmpltq_n_s16(sums, 0)", "0x3333", MVE),
+    Mutation("pool: greatest from 0", "max_pool2d", MAX_MVE, "greatest = low;", "greatest = vdupq_n_s8(0);", MVE),
+)
+"""Those need QEMU."""
+
 FAST = tuple(m for m in MUTATIONS if m.file in (AVERAGE, SOFTMAX))
 """Few that compile quickly: they run with all other tests."""
 
@@ -264,10 +291,19 @@ def outcome(mutation: Mutation | None, op: str) -> str | None:
         original = bundle.runtime_folder
         bundle.runtime_folder = lambda: runtime
         try:
-            wrong = test_kernels.wrong_on_host(op, mutation.features if mutation else frozenset(), Path(name))
+            wrong = _wrong(op, mutation.features if mutation else frozenset(), Path(name))
         finally:
             bundle.runtime_folder = original
     return wrong[0] if wrong else None
+
+
+def _wrong(op: str, features: frozenset[str], folder: Path) -> list[str]:
+    if features != MVE:
+        return test_kernels.wrong_on_host(op, features, folder)
+    try:
+        return test_helium.wrong(test_helium.vector_cases(op), folder)
+    except (ChipfitError, AssertionError) as problem:  # a fault of the core, or broken guards
+        return [str(problem) or "the program ended in another way"]
 
 
 def timed(mutation: Mutation) -> tuple[str | None, float]:
@@ -277,16 +313,17 @@ def timed(mutation: Mutation) -> tuple[str | None, float]:
 
 def main() -> int:
     survivors = 0
+    bugs = (*MUTATIONS, *(HELIUM if qemu.find_qemu() else ()))
     print(f"{'bug':<38} {'operator':<17} {'found':<5} {'s':>5}  first difference")
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for mutation, (found, seconds) in zip(MUTATIONS, pool.map(timed, MUTATIONS), strict=True):
+        for mutation, (found, seconds) in zip(bugs, pool.map(timed, bugs), strict=True):
             survivors += found is None
             print(
                 f"{mutation.what:<38} {mutation.op:<17} {'yes' if found else 'NO':<5} {seconds:5.1f}  {found or ''}"[
                     :160
                 ]
             )
-    print(f"{len(MUTATIONS)} bugs, {survivors} survived")
+    print(f"{len(bugs)} bugs, {survivors} survived")
     return 1 if survivors else 0
 
 

@@ -36,7 +36,7 @@ def examine(progress: Callable[[str], None] | None = None) -> DoctorReport:
         _counter,
         _tflite_micro,
         lambda: _program("arm-none-eabi-gcc", "compile for Arm with your own gcc: --cc", _arm_gcc_hint()),
-        lambda: _program("qemu-system-arm", "run compiled programs on a second emulator", _qemu_hint()),
+        _qemu,
         lambda: _program("avr-gcc", "compile for AVR with your own gcc: --cc", _avr_gcc_hint()),
         _simavr,
     ]
@@ -127,12 +127,10 @@ def _arm_gcc_hint() -> str:
     return "apt install gcc-arm-none-eabi"
 
 
-def _qemu_hint() -> str:
-    if sys.platform == "darwin":
-        return "brew install qemu"
-    return (
-        "winget install SoftwareFreedomConservancy.QEMU" if sys.platform == "win32" else "apt install qemu-system-arm"
-    )
+def _qemu() -> Check:
+    from chipfit.emulate.qemu import install_hint
+
+    return _program("qemu-system-arm", "the emulator of cores with Helium; a second one for others", install_hint())
 
 
 def _avr_gcc_hint() -> str:

@@ -14,7 +14,7 @@ BOARDS = {
     "cortex-m7": "stm32f746-disco",
     "cortex-m0plus": "raspberry-pi-pico",
     "cortex-m33": "raspberry-pi-pico-2",
-    "cortex-m55": "corstone-300",
+    "cortex-m55-dsp": "corstone-300-dsp",
     "rv32imc": "esp32-c3",
     "rv64gc": "maix-bit",
 }

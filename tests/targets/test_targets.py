@@ -9,12 +9,13 @@ import pytest
 from chipfit.errors import ChipfitError
 from chipfit.targets import board_names, core_names, load_board, load_core
 
-CORSTONE_300 = ("cortex-m55", 32, 0, 512, 0x2000_0000, 512)
+CORSTONE_300 = ("cortex-m55-dsp", 32, 0, 512, 0x2000_0000, 512)
 BOARDS = {
     "arduino-due": ("cortex-m3", 84, 0x8_0000, 512, 0x2007_0000, 96),
     "arduino-nano-33-ble": ("cortex-m4f", 64, 0x1_0000, 960, 0x2000_0000, 256),
     "arduino-uno": ("atmega328p", 16, 0, 31.5, 0x80_0100, 2),
-    "corstone-300": CORSTONE_300,
+    "corstone-300": ("cortex-m55", *CORSTONE_300[1:]),
+    "corstone-300-dsp": CORSTONE_300,
     "corstone-300-u55-128": CORSTONE_300,
     "corstone-300-u55-256": CORSTONE_300,
     "corstone-300-u55-32": CORSTONE_300,

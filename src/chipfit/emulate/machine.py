@@ -16,6 +16,8 @@ from chipfit.emulate.avr import DATA_SPACE, fault, run_image
 from chipfit.emulate.counter import LIMIT, STOPPED, Counter, Executed, Plan, make_counter
 from chipfit.emulate.cpu import AccessError, Cpu, Event
 from chipfit.emulate.elf import Elf
+from chipfit.emulate.npu import EmulatedNpu
+from chipfit.emulate.qemu import run_on_qemu
 from chipfit.emulate.semihost import Semihost
 from chipfit.errors import ChipfitError
 from chipfit.targets import Board
@@ -79,8 +81,10 @@ def run_elf(
     ``marks`` are names of functions; ``progress`` is called about every 20 million instructions with the number so
     far. ``stack_from`` is the function whose call tree's stack is measured (the largest of its calls).
     ``native_counter``: True or False force the native or the Python counter. Raises E001 to E006 with the function, and
-    T001 for an AVR where simavr is not installed.
+    T001 for an AVR where simavr is not installed, for a core with Helium where QEMU is not.
     """
+    if board.core.qemu:
+        return _run_qemu(Elf.load(elf), board, stdin, marks, max_instructions, progress, stack_from)
     if board.core.arch == "avr":
         return _run_avr(Elf.load(elf), board, stdin, marks, max_instructions, stack_from)
     return _Run(Elf.load(elf), board, stdin, marks, max_instructions, progress, stack_from, native_counter).run()
@@ -114,6 +118,37 @@ def _run_avr(
     )
 
 
+def _run_qemu(
+    elf: Elf,
+    board: Board,
+    stdin: bytes,
+    marks: Sequence[str],
+    max_instructions: int,
+    progress: Callable[[int], None] | None,
+    stack_from: str,
+) -> MachineResult:
+    run = run_on_qemu(
+        elf,
+        board,
+        stdin=stdin,
+        marks=[_function(elf, name) for name in marks],
+        stack_from=_function(elf, stack_from),
+        max_instructions=max_instructions,
+        progress=progress,
+    )
+    return MachineResult(
+        exit_code=run.exit_code,
+        console=run.console.decode("utf-8", "replace"),
+        output=run.output,
+        instructions=run.instructions,
+        marks=[Mark(name, *mark) for name, mark in zip(marks, run.marks, strict=True)],
+        stack_bytes=run.stack_bytes,
+        wall_seconds=run.wall_seconds,
+        elf=elf,
+        _counter=None,
+    )
+
+
 def _function(elf: Elf, name: str) -> int:
     """The address of a function; U001 where there is none of that name."""
     symbol = elf.symbol(name)
@@ -144,7 +179,8 @@ class _Run:
         self.max_instructions = max_instructions
         self.progress = progress
         self.cpu = Cpu(board, elf)
-        self.semihost = Semihost(self.cpu, board.core.bits // 8, stdin)
+        npu = EmulatedNpu(self.cpu, board.npu.accelerator) if board.npu else None
+        self.semihost = Semihost(self.cpu, board.core.bits // 8, stdin, npu=npu)
         self.failure: BaseException | None = None
         self.stack_entry = _function(elf, stack_from)
         self.stack_used = 0

@@ -9,8 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from chipfit.emulate.npu import WORDS, EmulatedNpu
+
 SYS_OPEN, SYS_CLOSE, SYS_WRITEC, SYS_WRITE0, SYS_WRITE, SYS_READ = 1, 2, 3, 4, 5, 6
 SYS_ISTTY, SYS_FLEN, SYS_EXIT, SYS_EXIT_EXTENDED = 9, 0x0C, 0x18, 0x20
+NPU_INVOKE = 0x100
+"""Of the numbers that the standard leaves to applications: runtime/port/npu_emulated.c."""
 _APPLICATION_EXIT = 0x20026  # ADP_Stopped_ApplicationExit
 _INPUT, _OUTPUT, _CONSOLE = 1, 2, 3  # handles
 _FAILED = -1
@@ -34,6 +38,7 @@ class Semihost:
     output: bytearray = field(default_factory=bytearray)
     console: bytearray = field(default_factory=bytearray)
     exit_code: int | None = None
+    npu: EmulatedNpu | None = None
     _position: int = 0
 
     def serve(self, operation: int, argument: int) -> int:
@@ -49,6 +54,7 @@ class Semihost:
             SYS_FLEN: self._length,
             SYS_EXIT: self._exit,
             SYS_EXIT_EXTENDED: self._exit_extended,
+            NPU_INVOKE: self._invoke_npu,
         }
         serve = operations.get(operation)
         return _FAILED if serve is None else serve(argument)
@@ -99,6 +105,12 @@ class Semihost:
 
     def _length(self, address: int) -> int:
         return len(self.stdin) if self._words(address, 1)[0] == _INPUT else _FAILED
+
+    def _invoke_npu(self, address: int) -> int:
+        if self.npu is None:
+            return _FAILED
+        self.npu.invoke(self._words(address, WORDS))
+        return 0
 
     def _exit(self, argument: int) -> int:
         """On 32 bits the reason itself, which has no room for a code; on 64 bits as SYS_EXIT_EXTENDED."""

@@ -89,8 +89,10 @@ def build_elf(
     flags += [f"-D{item}" for item in defines]
     if cc is None:
         flags += [*_ZIG_BARE, "-isystem", str(PORT / "include")]
-    flags += [f"-I{folder}" for folder in (*include_dirs, PORT, *([_INCLUDE] if is_avr else []))]
+    flags += [f"-I{folder}" for folder in (*include_dirs, PORT, *([_INCLUDE] if is_avr or board.npu else []))]
     inputs = [*sources, PORT / ("port_avr.c" if is_avr else "semihost.c"), PORT / f"start_{core.arch}.c"]
+    if board.npu is not None:
+        inputs.append(PORT / "npu_emulated.c")
     if cc is None:
         inputs.append(PORT / ("support_avr.S" if is_avr else "cf_math.c"))
     out.parent.mkdir(parents=True, exist_ok=True)

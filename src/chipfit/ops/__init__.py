@@ -25,6 +25,7 @@ from chipfit.ops._base import (
     random_input,
     stateful_graph_of,
 )
+from chipfit.ops._coded import Coded
 from chipfit.ops._traversal import Rows, Traversal
 
 for _module in pkgutil.iter_modules(__path__):
@@ -38,6 +39,7 @@ __all__ = [
     "Arg",
     "Call",
     "Choice",
+    "Coded",
     "Const",
     "Function",
     "Kernel",

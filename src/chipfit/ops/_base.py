@@ -16,6 +16,7 @@ import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Graph, Node, OpBase, Quant, Shape, TensorType, Value, Variable
+from chipfit.ops._coded import Coded
 from chipfit.ops._flash import flash_arguments
 from chipfit.ops._roles import NO_ROLES, Roles
 from chipfit.ops._traversal import Rows, Traversal
@@ -27,12 +28,14 @@ from chipfit.ops._traversal import Rows, Traversal
 class Port:
     """An argument that points at the tensor at a port of the node (NULL where an optional input is absent).
 
-    ``index`` counts within a variadic port; ``offset`` skips that many bytes of the tensor.
+    ``index`` counts within a variadic port; ``offset`` skips that many bytes of the tensor, and ``step`` so many more
+    in each further turn of the call.
     """
 
     name: str
     index: int = 0
     offset: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,19 +43,27 @@ class Const:
     """An argument that points at constants made at compile time.
 
     ``role``, for the report: ``weights`` (the model's own numbers in another form: packed weights, biases, a multiplier
-    for each channel) or ``table`` (what the kernel needs besides: lookups, indices).
+    for each channel) or ``table`` (what the kernel needs besides: lookups, indices). ``coded``: which words of it are
+    weights, where the kernel can have them compressed. ``step``: bytes that are skipped in each further turn of the
+    call.
     """
 
     name: str
     data: Array
     role: str = "table"
+    coded: Coded | None = None
+    step: int = 0
 
 
 @dataclass(frozen=True)
 class Scratch:
-    """An argument that points at working memory of the call, planned into the arena."""
+    """An argument that points at working memory of the call, planned into the arena.
+
+    ``name``: scratch of one name is the same memory for all calls of a layer; without one, no other call has it.
+    """
 
     nbytes: int
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,11 +94,15 @@ class Call:
 
     ``struct`` names the struct if it is not the kernel's own (kernels of one op share theirs).
     A field is an int, a float (``1.5f`` in C) or a tuple of ints (an array). No fields: no struct is passed.
+    ``function``: what is called, if not the kernel itself: what makes its weights before. ``turns``: how often; calls
+    with more than one turn that follow each other take turns.
     """
 
     args: Sequence[Arg]
     params: Mapping[str, int | float | tuple[int, ...]] = field(default_factory=dict[str, Any])
     struct: str | None = None
+    function: str | None = None
+    turns: int = 1
 
 
 @dataclass(frozen=True)
@@ -124,6 +139,8 @@ class Kernel:
     ``shareable``: whether one body can serve layers of different shapes; not so where shapes are in its instructions.
     ``compact``: it trades speed for little code, and is taken only where layers share bodies; or for the nodes of
     ``also_for``, whose constants are large beside their work, as long as weights are to stay narrow.
+    ``part(node, first, end)`` is the call for these output channels alone, where it can make some of them; ``first`` is
+    a multiple of ``parts_of``.
     ``form`` tells kernels of the same name apart: the same function, called with less scratch. ``traversal(node,
     backward)``: when it reads and writes what; None: any time (always so where there is no function). Where there is a
     traversal backward, the parameters have a field ``backward``, which ``call`` leaves at 0.
@@ -143,6 +160,8 @@ class Kernel:
     traversal: Callable[[Node, bool], Traversal | None] | None = None
     weights: str | None = None
     without: frozenset[str] = frozenset()
+    part: Callable[[Node, int, int], Call | None] | None = None
+    parts_of: int = 4
 
     @property
     def title(self) -> str:

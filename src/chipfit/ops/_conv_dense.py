@@ -25,9 +25,9 @@ def conv_dense_reason(node: Node, operands: Operands) -> bool | str:
     return dense_dsp_reason(as_dense(node), operands) if w.is_const else "the weights are computed at run time"
 
 
-def conv_dense_call(node: Node, operands: Operands) -> Call:
+def conv_dense_call(node: Node, operands: Operands, part: slice | None = None) -> Call:
     """Arguments of ``cf_fully_connected_s8_dsp`` and ``_wide`` for a convolution with one output pixel."""
-    return dense_dsp_call(as_dense(node), operands)
+    return dense_dsp_call(as_dense(node), operands, part)
 
 
 def conv_dense_traversal(node: Node, backward: bool) -> Traversal | None:

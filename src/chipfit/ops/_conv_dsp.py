@@ -17,6 +17,7 @@ from chipfit.graph import Array, Node
 from chipfit.ops._activation import activation_range
 from chipfit.ops._base import Call, Const, Function, Port, Scratch
 from chipfit.ops._channels import constant_operands
+from chipfit.ops._coded import Coded
 from chipfit.ops._conv_forms import LINE, K, Pair, conv_channels, pairs_of, plain_reason
 from chipfit.ops._prepared import prepared
 from chipfit.ops._traversal import Traversal, window_spans, windows_traversal
@@ -69,11 +70,11 @@ def conv_direct_reason(node: Node, tiled: bool = False) -> bool | str:
     return conv_dsp_reason(node, wide=False)
 
 
-def conv_dsp_call(node: Node, wide: bool) -> Call:
-    """Arguments of ``cf_conv2d_s8_dsp`` and ``_wide``."""
+def conv_dsp_call(node: Node, wide: bool, part: slice | None = None) -> Call:
+    """Arguments of ``cf_conv2d_s8_dsp`` and ``_wide``; ``part``: of these output channels alone."""
     shape = Shape.of(node)
     tile = "cf_pairs_wide" if wide else "cf_pairs"
-    return _call(node, shape, shape.order, shape.lanes * 4 + shape.row_copy(), tile, _UNITS)
+    return _call(node, shape, shape.order, shape.lanes * 4 + shape.row_copy(), tile, _UNITS, part=part)
 
 
 def conv_phase_call(node: Node) -> Call:
@@ -82,12 +83,13 @@ def conv_phase_call(node: Node) -> Call:
     return _call(node, shape, shape.order, shape.lanes * 4 + shape.row_copy(), "cf_pairs", _UNITS)
 
 
-def conv_direct_call(node: Node, tiled: bool = False) -> Call:
-    """Arguments of ``cf_conv2d_s8_dsp_direct``; ``tiled``: it keeps tiles of a row, and not whole rows."""
+def conv_direct_call(node: Node, tiled: bool = False, part: slice | None = None) -> Call:
+    """Arguments of ``cf_conv2d_s8_dsp_direct``; ``tiled``: it keeps tiles of a row, and not whole rows; ``part``: of
+    these output channels alone."""
     shape = Shape.of(node)
     tile = shape.tile() if tiled else 0
     scratch = shape.direct_scratch(min(tile, shape.fields["out_w"]) or shape.fields["out_w"])
-    return _call(node, shape, shape.direct_order, scratch, "cf_pairs_long", _UNITS_LONG, tile)
+    return _call(node, shape, shape.direct_order, scratch, "cf_pairs_long", _UNITS_LONG, tile, part)
 
 
 def _call(
@@ -98,17 +100,22 @@ def _call(
     function: str,
     in_one_go: int,
     tile: int = 0,
+    part: slice | None = None,
 ) -> Call:
-    def stream() -> Array:
-        return _stream(_ordered(conv_channels(node).w, order()), pairs, function == "cf_pairs_wide", in_one_go)
-
-    s, pairs = prepared(node, "pairs of channels", lambda: _pairs(node))
     y, w = node["y"], node["w"]
+    s, pairs = prepared(node, "pairs of channels", lambda: _pairs(node))
+    first, end, _ = (part or slice(None)).indices(w.shape[0])
+
+    def stream() -> tuple[Array, Array]:
+        rows, of_rows = conv_channels(node).w[first:end], pairs[first // 2 : (end + 1) // 2]
+        return _stream(_ordered(rows, order()), of_rows, function == "cf_pairs_wide", in_one_go)
+
     low, high = activation_range(node.op.attributes()["act"], y.dtype, y.q)
-    is_pointwise = shape.flat and shape.run % 4 == 0 and w.shape[0] % 2 == 0 and (low, high) == y.dtype.range
+    is_pointwise = shape.flat and shape.run % 4 == 0 and (end - first) % 2 == 0 and (low, high) == y.dtype.range
     params: dict[str, int | float | tuple[int, ...]] = {
         **shape.params(),
-        "out_c": w.shape[0],
+        "out_c": end - first,
+        "out_pixel": w.shape[0],
         "pointwise": int(is_pointwise),
         "units": shape.lanes // 8,
         "half": shape.lanes % 8 // 4,
@@ -118,8 +125,10 @@ def _call(
         "act_max": high,
         "backward": 0,
     }
-    weights = prepared(node, (function, shape.columns), stream)
-    args = [Port("x"), Const("w", weights, "weights"), Port("y"), Scratch(scratch), Function(f"{function}_{s}")]
+    words, where = prepared(node, (function, shape.columns, first, end), stream)
+    coded = None if function == "cf_pairs_wide" else Coded(where, "lanes")
+    weights = Const("w", words, "weights", coded)
+    args = [Port("x"), weights, Port("y", offset=first), Scratch(scratch), Function(f"{function}_{s}")]
     return Call(args, params, "cf_conv2d_dsp_params")
 
 
@@ -286,26 +295,45 @@ def _lanes(w: Int, wide: bool) -> Int:
     return K * both if wide else K * both[:, :1] + both[:, 1:]
 
 
-def _stream(w: Int, pairs: list[Pair], wide: bool, in_one_go: int) -> Array:
-    """The stream of runs, as cf_tile_conv.h states it; a single last channel is a stream of its own."""
+def _stream(w: Int, pairs: list[Pair], wide: bool, in_one_go: int) -> tuple[Array, Array]:
+    """The stream of runs, as cf_tile_conv.h states it, and which words of it are weights; a single last channel is a
+    stream of its own."""
     lanes = _lanes(w, wide)
     words = (lanes[..., 0::2] & 0xFFFF) | lanes[..., 1::2] << 16
     units = words.reshape(len(lanes), lanes.shape[1], -1, 2).transpose(0, 2, 1, 3).reshape(len(lanes), -1).tolist()
     single = len(w) % 2
     count = len(pairs) - single
     has_rest = w.shape[1] % 8 != 0 or w.shape[1] // 8 > in_one_go
-    stream = _runs(pairs[:count], units[:count], wide, has_rest) if count else []
+    stream = _Stream(wide, has_rest)
+    if count:
+        stream.add(pairs[:count], units[:count])
     if single:
-        stream += _runs(pairs[count:], units[count:], wide, has_rest)
-    return np.array(stream, np.int64).astype(np.int32)  # the low 32 bits: sums in the kernel wrap likewise
+        stream.add(pairs[count:], units[count:])
+    # the low 32 bits: sums in the kernel wrap likewise
+    return np.array(stream.words, np.int64).astype(np.int32), np.array(stream.where, np.bool_)
 
 
-def _runs(pairs: list[Pair], units: list[list[int]], wide: bool, has_rest: bool) -> list[int]:
-    stream: list[int] = []
-    for form, run in groupby(zip(pairs, units, strict=True), key=lambda both: both[0].form):
-        members = list(run)
-        stream += [-len(members), 1, form] if has_rest or form != LINE else [len(members), -1, form]
-        for pair, weights in members:
-            c_a, c_b, after = pair.words()
-            stream += [c_a, c_b, *weights, *after] if wide else [c_a, *weights, c_b, *after]
-    return [*stream, 0]
+class _Stream:
+    """``words``, and ``where``: whether each is of weights."""
+
+    def __init__(self, wide: bool, has_rest: bool) -> None:
+        self.wide, self.has_rest = wide, has_rest
+        self.words: list[int] = []
+        self.where: list[bool] = []
+
+    def add(self, pairs: list[Pair], units: list[list[int]]) -> None:
+        """The runs of these pairs, with the 0 at their end."""
+        for form, run in groupby(zip(pairs, units, strict=True), key=lambda both: both[0].form):
+            members = list(run)
+            detour = self.has_rest or form != LINE
+            self._put([-len(members), 1, form] if detour else [len(members), -1, form])
+            for pair, weights in members:
+                c_a, c_b, after = pair.words()
+                self._put([c_a, c_b] if self.wide else [c_a])
+                self._put(weights, True)
+                self._put(after if self.wide else [c_b, *after])
+        self._put([0])
+
+    def _put(self, words: list[int], are_weights: bool = False) -> None:
+        self.words += words
+        self.where += [are_weights] * len(words)

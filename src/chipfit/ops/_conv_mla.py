@@ -8,15 +8,17 @@ import numpy as np
 
 from chipfit.graph import Array, Node
 from chipfit.ops._base import Call, Const
+from chipfit.ops._coded import all_bytes
 from chipfit.ops._conv_scalar import conv_scalar_call
 
 
-def conv_mla_call(node: Node) -> Call:
+def conv_mla_call(node: Node, part: slice | None = None) -> Call:
     """Arguments of ``cf_conv2d_s8_mla``: those of ``cf_conv2d_s8_scalar`` with other weights."""
-    call = conv_scalar_call(node, high_multiply=True)
+    call = conv_scalar_call(node, high_multiply=True, part=part)
     x, w, *others = call.args
     assert isinstance(w, Const)
-    return replace(call, args=[x, Const("w", in_pairs(w.data), "weights"), *others])
+    pairs = in_pairs(w.data)
+    return replace(call, args=[x, Const("w", pairs, "weights", all_bytes(pairs)), *others])
 
 
 def in_pairs(w: Array) -> Array:

@@ -10,7 +10,9 @@ from chipfit.graph import Array, Node
 from chipfit.ops._activation import activation_range
 from chipfit.ops._base import Call, Const, Port, Scratch
 from chipfit.ops._channels import channels_of, constant_operands
-from chipfit.ops._scalar import finish_with_digits, finish_with_high_multiply
+from chipfit.ops._coded import all_bytes
+from chipfit.ops._prepared import prepared
+from chipfit.ops._scalar import Finish, finish_with_digits, finish_with_high_multiply
 from chipfit.ops._window import output_multipliers
 
 if TYPE_CHECKING:
@@ -24,21 +26,28 @@ def conv_scalar_reason(node: Node) -> bool | str:
     return constant_operands(node)
 
 
-def conv_scalar_call(node: Node, high_multiply: bool) -> Call:
-    """Arguments of ``cf_conv2d_s8_scalar`` (``high_multiply``) or ``cf_conv2d_s8_thumb1``."""
+def conv_scalar_call(node: Node, high_multiply: bool, part: slice | None = None) -> Call:
+    """Arguments of ``cf_conv2d_s8_scalar`` (``high_multiply``) or ``cf_conv2d_s8_thumb1``; ``part``: of these output
+    channels alone."""
     op: Conv2D = node.op  # type: ignore[assignment]
     x, w, y = node["x"], node["w"], node["y"]
     act_range = activation_range(op.act, y.dtype, y.q)
     filters = w.array.reshape(w.shape[0], -1)
-    channels = channels_of(node, filters, *output_multipliers(x, w, y, w.shape[0]), act_range)
-    finish = finish_with_high_multiply(channels) if high_multiply else finish_with_digits(channels)
+
+    def prove() -> Finish:
+        channels = channels_of(node, filters, *output_multipliers(x, w, y, w.shape[0]), act_range)
+        return finish_with_high_multiply(channels) if high_multiply else finish_with_digits(channels)
+
+    finish = prepared(node, ("finish", high_multiply), prove)
     taps = -(-filters.shape[1] // 4) * 4
+    first, end, _ = (part or slice(None)).indices(len(filters))
+    rows = padded_rows(filters[first:end], taps)
     args = [
         Port("x"),
-        Const("w", padded_rows(filters, taps), "weights"),
-        Const("numbers", finish.numbers, "weights"),
+        Const("w", rows, "weights", all_bytes(rows)),
+        Const("numbers", finish.numbers[first:end], "weights"),
         Scratch(4 * taps * (1 if high_multiply else 4)),
-        Port("y"),
+        Port("y", offset=first),
     ]
     params: dict[str, int | float | tuple[int, ...]] = {
         "n": x.shape[0],
@@ -47,7 +56,8 @@ def conv_scalar_call(node: Node, high_multiply: bool) -> Call:
         "in_c": x.shape[3],
         "out_h": y.shape[1],
         "out_w": y.shape[2],
-        "out_c": y.shape[3],
+        "out_c": end - first,
+        "out_pixel": y.shape[3],
         "kernel_h": w.shape[1],
         "kernel_w": w.shape[2],
         "stride_h": op.stride[0],

@@ -15,6 +15,7 @@ from chipfit.fixedpoint import Int
 from chipfit.graph import Array, Node
 from chipfit.ops._base import Call, Const, Function, Port, Scratch
 from chipfit.ops._channels import Channels, constant_operands
+from chipfit.ops._coded import Coded
 from chipfit.ops._dense import dense_channels, dense_range
 from chipfit.ops._fold import common_shift, fold_line, fold_two_lines, two_lines_rounding
 from chipfit.ops._prepared import prepared
@@ -73,27 +74,29 @@ def pairs_stream(w: Int, start: Int) -> Int:
     return np.concatenate([start[:, 0::2], _words(_interleave(w)), start[:, 1::2]], axis=1)
 
 
-def dense_dsp_call(node: Node, operands: Operands) -> Call:
-    """Arguments of ``cf_fully_connected_s8_dsp`` and ``_wide``."""
+def dense_dsp_call(node: Node, operands: Operands, part: slice | None = None) -> Call:
+    """Arguments of ``cf_fully_connected_s8_dsp`` and ``_wide``; ``part``: of these outputs alone, of a single row."""
     channels = dense_channels(node)
     form = prepared(node, "dense form", lambda: _cheapest(channels, node["y"].q.zp))
-    fours = fours_of(len(channels.w))
     low, high = dense_range(node)
-    out, columns = node["w"].shape
+    rows, columns = node["y"].type.size // node["w"].shape[0], node["w"].shape[1]
+    first, end, _ = (part or slice(None)).indices(node["w"].shape[0])
+    fours = first + fours_of(end - first)
     params: dict[str, int | float | tuple[int, ...]] = {
-        "rows": node["y"].type.size // out,
+        "rows": rows,
         "in": columns,
-        "out": out,
+        "out": end - first,
         "expands": int(operands != "bytes"),
         "shift": form.shift,
         "rounding": form.rounding,
         "act_min": low,
         "act_max": high,
     }
-    stream = Const("w", _stream(channels.w, form, fours, operands == "wide"), "weights")
+    words, where = _stream(channels.w, form, fours, operands == "wide")
+    stream = Const("w", words, "weights", None if operands == "wide" else Coded(where, "lanes"))
     scratch = Scratch(0 if operands == "bytes" else -(-columns // 8) * 16)
     body = Function(_BODIES[operands] + form.name)
-    return Call([Port("x"), stream, scratch, Port("y"), body], params, "cf_dense_dsp_params")
+    return Call([Port("x"), stream, scratch, Port("y", offset=first), body], params, "cf_dense_dsp_params")
 
 
 def _cheapest(channels: Channels, zero: int) -> _Form:
@@ -134,11 +137,17 @@ def _interleave(w: Int) -> Int:
     return K * w[:, 0::2] + w[:, 1::2]
 
 
-def _stream(w: Int, form: _Form, fours: Int, wide: bool) -> Array:
+def _stream(w: Int, form: _Form, fours: Int, wide: bool) -> tuple[Array, Array]:
+    """The stream, and which words of it are weights."""
     start, m = form.start[fours], form.m[fours]
     after = [m] if form.extra is None else [m, form.extra[fours]]
     parts = [start, _words(K * w[fours])] if wide else [pairs_stream(w[fours], start)]
-    return np.concatenate([*parts, *after], axis=1).astype(np.int32).reshape(-1)
+    words = np.concatenate([*parts, *after], axis=1).astype(np.int32)
+    others = 4 * len(after) + 4
+    before = 4 if wide else 2
+    where = np.zeros(words.shape, np.bool_)
+    where[:, before : before + words.shape[1] - others] = True
+    return words.reshape(-1), where.reshape(-1)
 
 
 def _words(lanes: Int) -> Int:

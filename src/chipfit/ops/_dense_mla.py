@@ -8,14 +8,16 @@ import numpy as np
 
 from chipfit.graph import Array, Node
 from chipfit.ops._base import Call, Const
+from chipfit.ops._coded import all_bytes
 from chipfit.ops._dense_scalar import dense_scalar_call
 
 
-def dense_mla_call(node: Node) -> Call:
+def dense_mla_call(node: Node, part: slice | None = None) -> Call:
     """Arguments of ``cf_fully_connected_s8_mla``: those of ``cf_fully_connected_s8_scalar`` with other weights."""
-    call = dense_scalar_call(node)
+    call = dense_scalar_call(node, part)
     x, _, *others = call.args
-    return replace(call, args=[x, Const("w", in_fours(node["w"].array), "weights"), *others])
+    fours = in_fours(node["w"].array[part or slice(None)])
+    return replace(call, args=[x, Const("w", fours, "weights", all_bytes(fours)), *others])
 
 
 def in_fours(w: Array) -> Array:

@@ -7,7 +7,9 @@ import numpy as np
 from chipfit.graph import Array, Node
 from chipfit.ops._base import Call, Const, Port, Scratch
 from chipfit.ops._channels import constant_operands
+from chipfit.ops._coded import all_bytes
 from chipfit.ops._dense import dense_channels, dense_range
+from chipfit.ops._prepared import prepared
 from chipfit.ops._scalar import Finish, finish_with_digits, finish_with_high_multiply
 
 
@@ -16,31 +18,37 @@ def dense_scalar_reason(node: Node) -> bool | str:
     return constant_operands(node)
 
 
-def dense_scalar_call(node: Node) -> Call:
-    """Arguments of ``cf_fully_connected_s8_scalar``: weights as they are in the model."""
-    finish = finish_with_high_multiply(dense_channels(node))
-    args = [Port("x"), Port("w"), Const("numbers", finish.numbers, "weights"), Port("y")]
-    return Call(args, _params(node, finish), "cf_fully_connected_s8_scalar_params")
+def dense_scalar_call(node: Node, part: slice | None = None) -> Call:
+    """Arguments of ``cf_fully_connected_s8_scalar``: weights as they are in the model. ``part``: of these outputs
+    alone, of a single row."""
+    finish = prepared(node, ("finish", True), lambda: finish_with_high_multiply(dense_channels(node)))
+    first, end, _ = (part or slice(None)).indices(node["w"].shape[0])
+    w = node["w"].array[first:end]
+    numbers = Const("numbers", finish.numbers[first:end], "weights")
+    args = [Port("x"), Const("w", w, "weights", all_bytes(w)), numbers, Port("y", offset=first)]
+    return Call(args, _params(node, finish, end - first), "cf_fully_connected_s8_scalar_params")
 
 
-def dense_thumb1_call(node: Node) -> Call:
+def dense_thumb1_call(node: Node, part: slice | None = None) -> Call:
     """Arguments of ``cf_fully_connected_s8_thumb1``: a word of weights holds one input's of four outputs."""
-    finish = finish_with_digits(dense_channels(node))
+    finish = prepared(node, ("finish", False), lambda: finish_with_digits(dense_channels(node)))
     columns = node["w"].shape[1]
+    first, end, _ = (part or slice(None)).indices(node["w"].shape[0])
+    w = _in_fours(node["w"].array[first:end])
     args = [
         Port("x"),
-        Const("w", _in_fours(node["w"].array), "weights"),
-        Const("numbers", finish.numbers, "weights"),
+        Const("w", w, "weights", all_bytes(w)),
+        Const("numbers", finish.numbers[first:end], "weights"),
         Scratch(4 * (columns + columns % 2)),
-        Port("y"),
+        Port("y", offset=first),
     ]
-    return Call(args, _params(node, finish), "cf_fully_connected_s8_scalar_params")
+    return Call(args, _params(node, finish, end - first), "cf_fully_connected_s8_scalar_params")
 
 
-def _params(node: Node, finish: Finish) -> dict[str, int | float | tuple[int, ...]]:
-    out, columns = node["w"].shape
+def _params(node: Node, finish: Finish, out: int) -> dict[str, int | float | tuple[int, ...]]:
+    columns = node["w"].shape[1]
     return {
-        "rows": node["y"].type.size // out,
+        "rows": node["y"].type.size // node["w"].shape[0],
         "in": columns,
         "out": out,
         "finish": finish.field(node["y"].q.zp, *dense_range(node)),

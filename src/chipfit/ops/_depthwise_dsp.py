@@ -18,6 +18,7 @@ from chipfit.fixedpoint import requantize
 from chipfit.graph import Array, Node, Value
 from chipfit.ops._activation import Activation, activation_range
 from chipfit.ops._channels import Channels, channels_of
+from chipfit.ops._coded import Coded
 from chipfit.ops._fold import (
     Line,
     Staircase,
@@ -149,6 +150,16 @@ def table(node: Node, streams: list[list[int]], exact: list[list[int]]) -> Array
     head = [(zero & 0xFF) * 0x01010101, lanes(-zero, -zero)]
     words = np.array([word for part in (head, *streams, *exact) for word in part], np.int64)
     return (words & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+
+def table_words(size: int, factors: list[int], stream: int, weights: slice) -> Coded:
+    """Which of the ``size`` words of such a table are weights: those of each channel's stream of ``stream`` words,
+    times its factor. A filter whose factor is 0 has no weights left."""
+    where, of_word = np.zeros(size, np.bool_), np.zeros(size, np.int64)
+    streams = slice(2, 2 + len(factors) * stream)
+    of_word[streams].reshape(-1, stream)[:, weights] = np.array(factors)[:, None]
+    where[streams] = of_word[streams] > 0
+    return Coded(where, "scaled", of_word)
 
 
 # ---------------------------------------------------------------------------------------------- requantization

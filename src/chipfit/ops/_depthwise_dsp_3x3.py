@@ -22,6 +22,7 @@ from chipfit.ops._depthwise_dsp import (
     planes_from,
     scratch_limit,
     table,
+    table_words,
     window_of,
 )
 from chipfit.ops._traversal import Traversal, line_traversal
@@ -138,15 +139,16 @@ def _reason(node: Node, form: str) -> bool | str:
     return True
 
 
-def _call(node: Node, form: str) -> Call:
-    """Arguments of ``cf_depthwise_conv2d_s8_dsp_3x3``."""
+def _call(node: Node, form: str, part: slice | None = None) -> Call:
+    """Arguments of ``cf_depthwise_conv2d_s8_dsp_3x3``; ``part``: of these channels alone."""
     plan, proven = plan_3x3(node, form), form_of(node)
     assert plan is not None
+    first, end, _ = (part or slice(None)).indices(node["x"].shape[3])
     axes, lines, stride = plan.axes, plan.lines, plan.stride
     (n, h, w, c), (_, oh, ow, oc) = node["x"].shape, node["y"].shape
     params: dict[str, int | float | tuple[int, ...]] = {
         "n": n,
-        "channels": c,
+        "channels": end - first,
         "lines": axes.lines,
         "out_lines": axes.out_lines,
         "stride": stride,
@@ -170,8 +172,15 @@ def _call(node: Node, form: str) -> Call:
         "tile.out_n": axes.out_n,
         "tile.shift": proven.shift,
     }
-    weights = proven.table(("3x3", plan.along_rows), lambda: _stream_3x3(node, proven, plan.along_rows))
-    return Call([Port("x"), Const("w", weights, "weights"), Scratch(plan.scratch), Port("y")], params)
+    key = ("3x3", plan.along_rows, first, end)
+    weights = proven.table(key, lambda: _stream_3x3(node, proven, plan.along_rows, slice(first, end)))
+    coded = table_words(weights.size, proven.k[first:end], 8, slice(6))
+    args = [Port("x", offset=first), Const("w", weights, "weights", coded), Scratch(plan.scratch)]
+    return Call([*args, Port("y", offset=first)], params)
+
+
+def _part(node: Node, first: int, end: int, form: str) -> Call:
+    return _call(node, form, slice(first, end))
 
 
 def _traversal(node: Node, backward: bool, form: str) -> Traversal | None:
@@ -181,15 +190,15 @@ def _traversal(node: Node, backward: bool, form: str) -> Traversal | None:
     return line_traversal(node, along_rows=plan.along_rows, band=plan.band, lane=c, staged=c == 4, backward=backward)
 
 
-def _stream_3x3(node: Node, form: Form, along_rows: bool) -> Array:
-    """What the header of the kernel says of its table."""
-    w = node["w"].array[0].astype(np.int64).transpose(2, 0, 1)  # (channels, kernel lines, along the line)
+def _stream_3x3(node: Node, form: Form, along_rows: bool, part: slice) -> Array:
+    """What the header of the kernel says of its table, for the channels of ``part``."""
+    w = node["w"].array[0].astype(np.int64).transpose(2, 0, 1)[part]  # (channels, kernel lines, along the line)
     w = w if along_rows else w.transpose(0, 2, 1)
     streams: list[list[int]] = []
     exact: list[list[int]] = []
-    for i, line in enumerate(form.lines):
+    for i, (filter_, line) in enumerate(zip(w, form.lines[part], strict=True), part.start):
         k = form.k[i]
-        words = [word for a, b, c in (w[i] * k).tolist() for word in (lanes(a, b), lanes(b, c))]
+        words = [word for a, b, c in (filter_ * k).tolist() for word in (lanes(a, b), lanes(b, c))]
         if line is None:
             streams.append([*words, 2 + 8 * len(w) + 6 * len(exact), 0])
             exact.append(form.exact(i))
@@ -209,6 +218,7 @@ KERNELS_3X3 = tuple(
         shareable=False,
         form=form,
         traversal=partial(_traversal, form=form),
+        part=partial(_part, form=form),
     )
     for form, per_mac in {"": 1.5, "2 KiB": 1.6, "1 KiB": 1.7, "single lines": 1.9}.items()
 )

@@ -21,6 +21,7 @@ from chipfit.ops._depthwise_dsp import (
     planes_from,
     scratch_limit,
     table,
+    table_words,
     window_of,
 )
 from chipfit.ops._fold import TwoLines
@@ -167,7 +168,10 @@ def _call(node: Node, form: str) -> Call:
         "tile.out_line": axes.out_line,
         "tile.out_n": axes.out_n,
     }
-    return Call([Port("x"), Const("w", weights, "weights"), Scratch(plan.scratch), Port("y")], params)
+    stream, after = _stream_words(plan, proven), 3 if proven.is_two else 1
+    coded = table_words(weights.size, proven.k, stream, slice(2, stream - after))
+    args = [Port("x"), Const("w", weights, "weights", coded), Scratch(plan.scratch), Port("y")]
+    return Call(args, params)
 
 
 def _traversal(node: Node, backward: bool, form: str) -> Traversal | None:

@@ -11,6 +11,7 @@ from chipfit.graph import Array, Node
 from chipfit.ops._activation import activation_range
 from chipfit.ops._base import Call, Const, Port, Scratch
 from chipfit.ops._channels import channels_of, constant_operands
+from chipfit.ops._coded import all_bytes
 from chipfit.ops._scalar import finish_with_digits, finish_with_high_multiply
 from chipfit.ops._traversal import Traversal, line_traversal
 from chipfit.ops._window import output_multipliers
@@ -94,7 +95,7 @@ def depthwise_scalar_call(node: Node, high_multiply: bool) -> Call:
     finish = finish_with_high_multiply(channels) if high_multiply else finish_with_digits(channels)
     args = [
         Port("x"),
-        Const("w", filters, "weights"),
+        Const("w", filters, "weights", all_bytes(filters)),
         Const("numbers", finish.numbers, "weights"),
         Const("offsets", plane.offsets().reshape(-1).astype(np.int16)),
         Scratch(_TAP_BYTES * filters.shape[1]),

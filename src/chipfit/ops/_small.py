@@ -14,6 +14,7 @@ from chipfit.graph import Array, Node
 from chipfit.ops._activation import activation_range
 from chipfit.ops._base import Call, Const, Port, Scratch
 from chipfit.ops._channels import Channels, channels_of, constant_operands
+from chipfit.ops._coded import Coded
 from chipfit.ops._dense import dense_channels, dense_range
 from chipfit.ops._scalar import LINE, Finish, finish_with_high_multiply
 from chipfit.ops._traversal import Traversal, windows_traversal
@@ -98,9 +99,10 @@ def depthwise_small_call(node: Node) -> Call:
     for first in (0, *range((taps.shape[1] - 1) % 4 + 1, taps.shape[1], 4)):
         four = slice(first, first + 4)
         parts += [_as_words(taps[:, four]), _numbers(finish, four)]
+    weights = _in_turn(parts)
     sizes = _window_sizes(node)
     scratch, params = Scratch(_window_bytes(sizes)), _params(node, sizes, finish, _window_range(node))
-    return Call([Port("x"), Const("w", np.concatenate(parts), "weights"), Port("y"), scratch], params, _STRUCT)
+    return Call([Port("x"), weights, Port("y"), scratch], params, _STRUCT)
 
 
 def _pairs_call(node: Node, channels: Channels, sizes: Sizes, act_range: tuple[int, int]) -> Call:
@@ -113,13 +115,14 @@ def _pairs_call(node: Node, channels: Channels, sizes: Sizes, act_range: tuple[i
     for first in range(0, out, 2):
         pair = w[first : first + 2].reshape(2, units, 4).transpose(1, 0, 2)
         parts += [_as_words(pair), _numbers(finish, slice(first, first + 2))]
-    args = [
-        Port("x"),
-        Const("w", np.concatenate(parts), "weights"),
-        Port("y"),
-        Scratch(16 * units + _window_bytes(sizes)),
-    ]
+    args = [Port("x"), _in_turn(parts), Port("y"), Scratch(16 * units + _window_bytes(sizes))]
     return Call(args, _params(node, sizes, finish, act_range), _STRUCT)
+
+
+def _in_turn(parts: list[Array]) -> Const:
+    """Words of weights and numbers, in turn."""
+    where = np.concatenate([np.full(part.size, i % 2 == 0) for i, part in enumerate(parts)])
+    return Const("w", np.concatenate(parts), "weights", Coded(where))
 
 
 def _params(node: Node, sizes: Sizes, finish: Finish, act_range: tuple[int, int]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from chipfit.errors import ChipfitError
-from chipfit.fixedpoint import quantize_multiplier
+from chipfit.fixedpoint import quantize_multipliers
 from chipfit.graph import Array, DType, Node, Value
 
 Pads = tuple[int, int, int, int]
@@ -29,9 +29,7 @@ def output_multipliers(x: Value, w: Value, y: Value, channels: int) -> tuple[Arr
 
     Source: TFLite ``PopulateConvolutionQuantizationParams``: the product in double of float32 scales.
     """
-    taken, given = float(x.q.s), float(y.q.s)
-    pairs = [quantize_multiplier(taken * s / given) for s in w.q.scales(channels)]
-    return np.array([m for m, _ in pairs], np.int32), np.array([s for _, s in pairs], np.int32)
+    return quantize_multipliers(float(x.q.s) * np.array(w.q.scales(channels)) / float(y.q.s))
 
 
 def require_int8_weights(node: Node) -> None:

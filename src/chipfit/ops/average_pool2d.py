@@ -20,9 +20,11 @@ from chipfit.ops._traversal import Rows
 
 def _in_fours(node: Node) -> bool | str:
     """Four channels at a time, sums in 16 bits."""
+    return "the channels are no multiple of 4" if node["x"].shape[3] % 4 else _sums_have_16_bits(node)
+
+
+def _sums_have_16_bits(node: Node) -> bool | str:
     kernel: tuple[int, int] = node.op.attributes()["kernel"]
-    if node["x"].shape[3] % 4:
-        return "the channels are no multiple of 4"
     return kernel[0] * kernel[1] <= 256 or "windows of more than 256 elements"
 
 
@@ -37,6 +39,13 @@ class AveragePool2D(Pool):
 
     name: ClassVar[str] = "average_pool2d"
     kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel(
+            "cf_average_pool2d_s8_mve",
+            for_types("int8"),
+            frozenset({"mve"}),
+            _sums_have_16_bits,
+            traversal=channels_in_order,
+        ),
         Kernel("cf_average_pool2d_s8_fours", for_types("int8"), when=_in_fours, traversal=channels_in_order),
         Kernel("cf_average_pool2d_s8", for_types("int8"), traversal=channels_in_order),
         Kernel("cf_average_pool2d_s16", for_types("int16"), traversal=channels_in_order),

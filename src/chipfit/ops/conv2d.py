@@ -37,6 +37,7 @@ from chipfit.ops._conv_dsp import (
     conv_tiles_traversal,
 )
 from chipfit.ops._conv_mla import conv_mla_call
+from chipfit.ops._conv_mve import conv_mve_call, conv_mve_reason, conv_mve_traversal
 from chipfit.ops._conv_scalar import conv_scalar_call, conv_scalar_reason
 from chipfit.ops._conv_winograd import F23, F43, winograd_call, winograd_reason
 from chipfit.ops._layers_s16 import arguments_s16, check_s16, is_s16, requantize_s16
@@ -89,6 +90,16 @@ class Conv2D(Op):
             traversal=conv_small_traversal,
         ),
         Kernel(
+            "cf_conv2d_s8_mve",
+            for_types("int8"),
+            needs=frozenset({"mve"}),
+            when=conv_mve_reason,
+            call=conv_mve_call,
+            weight_bytes=1.1,
+            per_mac=0.15,
+            traversal=conv_mve_traversal,
+        ),
+        Kernel(
             "cf_fully_connected_s8_dsp_wide",
             for_types("int8"),
             needs=frozenset({"dsp"}),
@@ -106,6 +117,7 @@ class Conv2D(Op):
             call=lambda node: conv_dense_call(node, "pairs"),
             per_mac=0.91,
             traversal=conv_dense_traversal,
+            part=lambda node, first, end: conv_dense_call(node, "pairs", slice(first, end)),
         ),
         Kernel(
             "cf_conv2d_s8_dsp_f43",
@@ -146,6 +158,7 @@ class Conv2D(Op):
             per_mac=0.78,
             shareable=False,
             traversal=conv_rows_traversal,
+            part=lambda node, first, end: conv_direct_call(node, part=slice(first, end)),
         ),
         Kernel(
             "cf_conv2d_s8_dsp_direct",
@@ -157,6 +170,7 @@ class Conv2D(Op):
             shareable=False,
             form="tiles",
             traversal=conv_tiles_traversal,
+            part=lambda node, first, end: conv_direct_call(node, tiled=True, part=slice(first, end)),
         ),
         Kernel(
             "cf_conv2d_s8_dsp",
@@ -166,6 +180,7 @@ class Conv2D(Op):
             call=lambda node: conv_dsp_call(node, wide=False),
             per_mac=0.87,
             traversal=conv_dsp_traversal,
+            part=lambda node, first, end: conv_dsp_call(node, wide=False, part=slice(first, end)),
         ),
         Kernel(
             "cf_conv2d_s8_mla",
@@ -174,6 +189,7 @@ class Conv2D(Op):
             when=conv_scalar_reason,
             call=conv_mla_call,
             traversal=strips_in_order,
+            part=lambda node, first, end: conv_mla_call(node, slice(first, end)),
         ),
         Kernel(
             "cf_conv2d_s8_scalar",
@@ -182,6 +198,7 @@ class Conv2D(Op):
             when=conv_scalar_reason,
             call=lambda node: conv_scalar_call(node, high_multiply=True),
             traversal=strips_in_order,
+            part=lambda node, first, end: conv_scalar_call(node, high_multiply=True, part=slice(first, end)),
         ),
         Kernel(
             "cf_conv2d_s8_thumb1",
@@ -190,6 +207,7 @@ class Conv2D(Op):
             when=conv_scalar_reason,
             call=lambda node: conv_scalar_call(node, high_multiply=False),
             traversal=strips_in_order,
+            part=lambda node, first, end: conv_scalar_call(node, high_multiply=False, part=slice(first, end)),
         ),
         conv_kernel(),
         Kernel("cf_conv2d_s8", for_types("int8"), per_mac=5.0, traversal=pixels_in_order),
@@ -328,6 +346,7 @@ class Conv2D(Op):
             ((1, 3, 19, 4), (4, 3, 3, 4), Conv2D(pad=(1, 1, 1, 1))),
             ((2, 4, 20, 16), (5, 3, 2, 16), Conv2D(pad=(0, 1, 0, 0), act="relu")),
             ((1, 2, 3, 4), (2, 2, 3, 4), Conv2D(pad=(0, 11, 1, 10))),
+            ((1, 1, 3, 64), (24, 1, 1, 64), Conv2D(act="relu")),
             # one output pixel: a fully connected layer; and one beside it, which is none
             ((1, 1, 1, 37), (9, 1, 1, 37), Conv2D(act="relu")),
             ((1, 2, 3, 5), (6, 2, 3, 5), Conv2D()),

@@ -17,6 +17,7 @@ from chipfit.ops._base import Call, Const, Kernel, Op, Port, float_type, for_typ
 from chipfit.ops._checks import require_weight_scales
 from chipfit.ops._depthwise_dsp_3x3 import KERNELS_3X3
 from chipfit.ops._depthwise_dsp_any import KERNELS_ANY
+from chipfit.ops._depthwise_mve import KERNELS_MVE
 from chipfit.ops._depthwise_scalar import (
     depthwise_scalar_call,
     depthwise_scalar_reason,
@@ -70,6 +71,7 @@ class DepthwiseConv2D(Op):
             also_for=has_few_pixels,
             traversal=depthwise_small_traversal,
         ),
+        *KERNELS_MVE,
         *KERNELS_3X3,
         *KERNELS_ANY,
         Kernel(

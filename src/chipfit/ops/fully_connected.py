@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,10 +15,12 @@ from chipfit.graph import Array, DType, Node, Quant, Shape, TensorType
 from chipfit.ops._activation import Activation, activation_float
 from chipfit.ops._avr import dense_kernel
 from chipfit.ops._base import Arg, Call, Const, Kernel, Op, Port, float_type, for_types, int8_type, make_node, register
+from chipfit.ops._channels import constant_operands
 from chipfit.ops._checks import require_weight_scales
 from chipfit.ops._dense import dense_multipliers, dense_range
 from chipfit.ops._dense_dsp import dense_dsp_call, dense_dsp_reason
 from chipfit.ops._dense_mla import dense_mla_call
+from chipfit.ops._dense_mve import dense_mve_call
 from chipfit.ops._dense_scalar import dense_scalar_call, dense_scalar_reason, dense_thumb1_call
 from chipfit.ops._layers_s16 import arguments_s16, check_s16, is_s16, requantize_s16
 from chipfit.ops._layers_s16_dsp import DENSE_KERNELS_S16
@@ -39,6 +41,16 @@ def _copied_rows(node: Node, backward: bool) -> Traversal | None:
 def _rows(node: Node, backward: bool) -> Traversal | None:
     """Kernels that read a row of x again for every few outputs."""
     return None if backward else rows_in_order(node, staged=False)
+
+
+def _of_one_row(call: Callable[[Node, slice], Call]) -> Callable[[Node, int, int], Call | None]:
+    """``Kernel.part`` of kernels that write the outputs of a row one after the other."""
+
+    def part(node: Node, first: int, end: int) -> Call | None:
+        is_single = node["y"].type.size == node["w"].shape[0]
+        return call(node, slice(first, end)) if is_single else None
+
+    return part
 
 
 @register
@@ -71,6 +83,15 @@ class FullyConnected(Op):
             compact=True,
         ),
         Kernel(
+            "cf_fully_connected_s8_mve",
+            for_types("int8"),
+            frozenset({"mve"}),
+            constant_operands,
+            dense_mve_call,
+            per_mac=0.16,
+            traversal=_rows,
+        ),
+        Kernel(
             "cf_fully_connected_s8_dsp_wide",
             for_types("int8"),
             frozenset({"dsp"}),
@@ -88,6 +109,7 @@ class FullyConnected(Op):
             lambda n: dense_dsp_call(n, "pairs"),
             per_mac=0.91,
             traversal=_copied_rows,
+            part=_of_one_row(lambda n, part: dense_dsp_call(n, "pairs", part)),
         ),
         Kernel(
             "cf_fully_connected_s8_dsp",
@@ -98,6 +120,7 @@ class FullyConnected(Op):
             per_mac=1.05,
             form="no scratch",
             traversal=_rows,
+            part=_of_one_row(lambda n, part: dense_dsp_call(n, "bytes", part)),
         ),
         Kernel(
             "cf_fully_connected_s8_mla",
@@ -106,6 +129,7 @@ class FullyConnected(Op):
             dense_scalar_reason,
             dense_mla_call,
             traversal=_rows,
+            part=_of_one_row(dense_mla_call),
         ),
         Kernel(
             "cf_fully_connected_s8_scalar",
@@ -114,6 +138,7 @@ class FullyConnected(Op):
             dense_scalar_reason,
             dense_scalar_call,
             traversal=_rows,
+            part=_of_one_row(dense_scalar_call),
         ),
         Kernel(
             "cf_fully_connected_s8_thumb1",
@@ -122,6 +147,7 @@ class FullyConnected(Op):
             dense_scalar_reason,
             dense_thumb1_call,
             traversal=_copied_rows,
+            part=_of_one_row(dense_thumb1_call),
         ),
         dense_kernel(_rows),
         Kernel("cf_fully_connected_s8", for_types("int8"), traversal=_rows),

@@ -24,6 +24,7 @@ class MaxPool2D(Pool):
 
     name: ClassVar[str] = "max_pool2d"
     kernels: ClassVar[tuple[Kernel, ...]] = (
+        Kernel("cf_max_pool2d_s8_mve", for_types("int8"), frozenset({"mve"}), traversal=channels_in_order),
         Kernel("cf_max_pool2d_s8", for_types("int8"), traversal=channels_in_order),
         Kernel("cf_max_pool2d_s16", for_types("int16"), traversal=channels_in_order),
         Kernel("cf_max_pool2d_f32", for_types("float32"), traversal=channels_in_order),

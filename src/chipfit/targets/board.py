@@ -76,6 +76,7 @@ class Core:
     gcc: str | None  # the usual name of a gcc for this core
     gcc_flags: tuple[str, ...]
     emulator: str | None  # Unicorn's CPU model, without its UC_CPU_<ARCH>_ prefix; of an AVR simavr's name of the chip
+    qemu: bool = False  # True: QEMU runs it, and `emulator` is the name of QEMU's machine
     cycles: Cycles | None = None  # None: unknown
 
 
@@ -89,12 +90,17 @@ class Power:
 
 @dataclass(frozen=True)
 class Npu:
-    """An accelerator beside the core. ``system`` and ``memory_mode``: sections of Vela's configuration file."""
+    """An accelerator beside the core. ``system`` and ``memory_mode``: sections of Vela's configuration file.
+
+    ``base``: address of its registers; ``interrupt``: its number among the core's external ones. None: unknown.
+    """
 
     accelerator: str  # ethos-u55-128 …
     system: str
     memory_mode: str
     memories: Mapping[str, str] = field(default_factory=dict[str, str])  # by Vela's name the one of the board
+    base: int | None = None
+    interrupt: int | None = None
 
 
 @dataclass(frozen=True)

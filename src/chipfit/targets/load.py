@@ -112,6 +112,13 @@ class _Table:
             self.fail(key, f"must be a list of texts, not {value!r}")
         return tuple(cast("list[str]", items))
 
+    def flag(self, key: str) -> bool:
+        """True or false; false where the key is missing."""
+        value = self.values.pop(key, False)
+        if not isinstance(value, bool):
+            self.fail(key, f"must be true or false, not {value!r}")
+        return value
+
     def integer(self, key: str) -> int:
         value = self.take(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -170,6 +177,7 @@ def _read_core(file: Path) -> Core:
         gcc=gcc.text("command") if gcc else None,
         gcc_flags=gcc.texts("flags") if gcc else (),
         emulator=top.text("emulator") if "emulator" in top.values else None,
+        qemu=top.flag("qemu"),
         cycles=_cycles(top),
     )
     for table in (zig, gcc, top):
@@ -279,8 +287,9 @@ def _npu(top: _Table, known: set[str]) -> Npu | None:
     for key, name in memories.items():
         if name not in known:
             places.fail(key, f"is {name!r}, which is not a memory of the board")
+    base, interrupt = (table.integer(key) if key in table.values else None for key in ("base", "interrupt"))
     table.finish()
-    return Npu(accelerator, system, memory_mode, memories)
+    return Npu(accelerator, system, memory_mode, memories, base, interrupt)
 
 
 def _names_for(top: _Table, key: str) -> dict[str, dict[str, str]]:

@@ -17,6 +17,7 @@
 
 typedef struct {
     int32_t n, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t out_pixel;    /* bytes from an output pixel to the next: more than out_c where others make the rest of it */
     int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int32_t pad_top, pad_left;
     int32_t columns, run; /* runs beside each other, bytes in one */
@@ -245,21 +246,21 @@ CF_INLINE void cf_expand_pair(const int8_t *src, int32_t units, int32_t *pair)
 
 /* 1x1 with stride 1: pixels one after the other, in_units times 4 values each */
 CF_INLINE void cf_conv_pixels(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair, cf_pairs_function *pairs,
-                              int32_t pixels, int32_t in_units, int32_t out_c, int32_t backward)
+                              int32_t pixels, int32_t in_units, int32_t out_pixel, int32_t backward)
 {
     const int32_t pixel = 4 * in_units, in_step = backward ? -2 * pixel : 2 * pixel;
-    const int32_t out_step = backward ? -2 * out_c : 2 * out_c;
+    const int32_t out_step = backward ? -2 * out_pixel : 2 * out_pixel;
     cf_pixel_pair g = cf_pair_at(pair, in_units > 1 ? in_units / 2 : 1, in_units > 1 ? in_units % 2 : 0);
     x += backward ? (pixels - 2) * pixel : 0;
-    y += backward ? (pixels - 2) * out_c : 0;
+    y += backward ? (pixels - 2) * out_pixel : 0;
     CF_ROLLED
     for (; pixels > 1; pixels -= 2, x += in_step, y += out_step) {
         cf_expand_pair(x, in_units, pair);
-        pairs(&g, w, y, y + out_c);
+        pairs(&g, w, y, y + out_pixel);
     }
     if (pixels > 0) {
         x += backward ? pixel : 0;
-        y += backward ? out_c : 0;
+        y += backward ? out_pixel : 0;
         CF_ROLLED
         for (int32_t i = 0; i < in_units; i++) {
             cf_expand4(x + 4 * i, pair + 4 * i);
@@ -270,16 +271,16 @@ CF_INLINE void cf_conv_pixels(const int8_t *x, const int32_t *w, int8_t *y, int3
 
 /* one body for all layers, and one for all layers that go backward */
 CF_SHARED_BODY void cf_conv_pointwise(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair,
-                                      cf_pairs_function *pairs, int32_t pixels, int32_t in_units, int32_t out_c)
+                                      cf_pairs_function *pairs, int32_t pixels, int32_t in_units, int32_t out_pixel)
 {
-    cf_conv_pixels(x, w, y, pair, pairs, pixels, in_units, out_c, 0);
+    cf_conv_pixels(x, w, y, pair, pairs, pixels, in_units, out_pixel, 0);
 }
 
 CF_SHARED_BODY void cf_conv_pointwise_backward(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair,
                                                cf_pairs_function *pairs, int32_t pixels, int32_t in_units,
-                                               int32_t out_c)
+                                               int32_t out_pixel)
 {
-    cf_conv_pixels(x, w, y, pair, pairs, pixels, in_units, out_c, 1);
+    cf_conv_pixels(x, w, y, pair, pairs, pixels, in_units, out_pixel, 1);
 }
 
 CF_INLINE void cf_conv_windows(const int8_t *x, const int32_t *w, int8_t *y, int32_t *pair, cf_pairs_function *pairs,
@@ -287,11 +288,11 @@ CF_INLINE void cf_conv_windows(const int8_t *x, const int32_t *w, int8_t *y, int
 {
     const int32_t span_h = (p->kernel_h - 1) * p->dilation_h + 1, span_w = (p->kernel_w - 1) * p->dilation_w + 1;
     const int32_t in_row = p->in_w * p->in_c, row = p->dilation_h * in_row, column = p->dilation_w * p->in_c;
-    const int32_t out_step = p->backward ? -2 * p->out_c : 2 * p->out_c;
+    const int32_t out_step = p->backward ? -2 * p->out_pixel : 2 * p->out_pixel;
     int8_t *const one_row = (int8_t *)(pair + p->units * 8 + p->half * 4);
     cf_pixel_pair g = cf_pair_at(pair, p->units, p->half);
     int32_t waiting = 0;
-    y += p->backward ? (p->out_h * p->out_w - 2) * p->out_c : 0;
+    y += p->backward ? (p->out_h * p->out_w - 2) * p->out_pixel : 0;
     CF_ROLLED
     for (int32_t n = 0; n < p->n; n++, x += p->in_h * in_row) {
         CF_ROLLED
@@ -312,7 +313,7 @@ CF_INLINE void cf_conv_windows(const int8_t *x, const int32_t *w, int8_t *y, int
                     cf_border_window_bytes(src, y0, x0, pair + 2 * second, one_row, p);
                 }
                 if (waiting) {
-                    cf_two_pixels(&g, w, y, y + p->out_c, pairs, p);
+                    cf_two_pixels(&g, w, y, y + p->out_pixel, pairs, p);
                     y += out_step;
                 }
                 waiting = !waiting;
@@ -320,7 +321,7 @@ CF_INLINE void cf_conv_windows(const int8_t *x, const int32_t *w, int8_t *y, int
         }
     }
     if (waiting) {
-        y += p->backward ? p->out_c : 0;
+        y += p->backward ? p->out_pixel : 0;
         cf_two_pixels(&g, w, y, y, pairs, p);
     }
 }
@@ -329,9 +330,9 @@ CF_INLINE void cf_conv2d_dsp(const int8_t *x, const int32_t *w, int8_t *y, int32
                              const cf_conv2d_dsp_params *p)
 {
     if (p->pointwise && p->backward) {
-        cf_conv_pointwise_backward(x, w, y, pair, pairs, p->in_w, p->in_c / 4, p->out_c);
+        cf_conv_pointwise_backward(x, w, y, pair, pairs, p->in_w, p->in_c / 4, p->out_pixel);
     } else if (p->pointwise) {
-        cf_conv_pointwise(x, w, y, pair, pairs, p->in_w, p->in_c / 4, p->out_c);
+        cf_conv_pointwise(x, w, y, pair, pairs, p->in_w, p->in_c / 4, p->out_pixel);
     } else {
         cf_conv_windows(x, w, y, pair, pairs, p);
     }

@@ -11,6 +11,7 @@
 typedef struct {
     int32_t n, in_h, in_w, in_c;
     int32_t out_h, out_w, out_c;
+    int32_t out_pixel; /* bytes from an output pixel to the next: more than out_c where others make the rest of it */
     int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     int32_t pad_top, pad_left;
     int32_t in_zero;
@@ -83,9 +84,9 @@ static inline void cf_strip_fill(const int8_t *x, cf_pixel *first, int32_t left,
     }
 }
 
-/* All output channels of a strip of `left` pixels, at most four. */
+/* out_c output channels of a strip of `left` pixels, at most four, which lie `pixel` bytes apart. */
 typedef void cf_strip_channels(const void *strip, const int8_t *w, const int32_t *numbers, int8_t *y, int32_t left,
-                               int32_t out_c, int32_t taps, const cf_finish *f);
+                               int32_t out_c, int32_t pixel, int32_t taps, const cf_finish *f);
 
 /* the loop over strips: `channels` makes the outputs of each */
 CF_INLINE void cf_conv2d_strips(const int8_t *x, const int8_t *w, const int32_t *numbers, void *strip, int8_t *y,
@@ -93,14 +94,14 @@ CF_INLINE void cf_conv2d_strips(const int8_t *x, const int8_t *w, const int32_t 
 {
     /* copies: the compiler must fear that the stores to y change *p */
     const cf_finish f = p->finish;
-    const int32_t out_c = p->out_c, taps = p->taps;
+    const int32_t out_c = p->out_c, out_pixel = p->out_pixel, taps = p->taps;
     const int32_t pixels = p->out_h * p->out_w, image = p->in_h * p->in_w * p->in_c;
     for (int32_t n = 0; n < p->n; n++, x += image) {
         cf_pixel pixel = {0, 0};
         for (int32_t left = pixels; left > 0; left -= 4) {
             cf_strip_fill(x, &pixel, left, strip, p, is_wide);
-            channels(strip, w, numbers, y, left, out_c, taps, &f);
-            y += (left < 4 ? left : 4) * out_c;
+            channels(strip, w, numbers, y, left, out_c, out_pixel, taps, &f);
+            y += (left < 4 ? left : 4) * out_pixel;
         }
     }
 }

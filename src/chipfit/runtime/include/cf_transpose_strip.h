@@ -21,7 +21,7 @@ CF_INLINE void cf_transpose_strips(int8_t *four, const int8_t *x, const int8_t *
         cf_pixel pixel = {0, 0}, to = {0, 0};
         for (int32_t left = pixels; left > 0; left -= 4) {
             cf_strip_fill(x, &pixel, left, strip, p, is_wide);
-            channels(strip, w, numbers, four, left, out_c, taps, &f);
+            channels(strip, w, numbers, four, left, out_c, out_c, taps, &f);
             for (int32_t i = 0; i < 4 && i < left; i++) {
                 memcpy(y + to.y * steps[1] + to.x * steps[0], four + i * out_c, (size_t)out_c);
                 if (++to.x == p->out_w) {

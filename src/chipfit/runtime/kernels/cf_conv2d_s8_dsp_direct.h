@@ -153,8 +153,8 @@ CF_INLINE int8_t *cf_conv_blocks(int32_t *blocks, int32_t pixels, const int32_t 
     for (int32_t i = 0; i < pixels; i += 2) {
         const int32_t both = i + 1 < pixels;
         cf_move_pair(&g, blocks + i * p->kernel_h * p->in_c);
-        cf_two_pixels(&g, w, y, both ? y + p->out_c : y, pairs, p);
-        y += both ? 2 * p->out_c : p->out_c;
+        cf_two_pixels(&g, w, y, both ? y + p->out_pixel : y, pairs, p);
+        y += both ? 2 * p->out_pixel : p->out_pixel;
     }
     return y;
 }
@@ -208,7 +208,7 @@ CF_KERNEL void cf_conv2d_s8_dsp_direct(const int8_t *x,  /* (n, in_h, in_w, in_c
             cf_conv_rows(x, w, y, (int32_t *)scratch, pairs, p);
         }
         x += p->in_h * p->in_w * p->in_c;
-        y += p->out_h * p->out_w * p->out_c;
+        y += p->out_h * p->out_w * p->out_pixel;
     }
 }
 

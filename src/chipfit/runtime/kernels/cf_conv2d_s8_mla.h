@@ -19,12 +19,11 @@ CF_SHARED_BODY const int32_t *cf_finish_mla(const int32_t *sums, const int32_t *
     return numbers;
 }
 
-/* all channels of a strip; y: of its first pixel */
+/* `left` channels of a strip of `count` pixels; y: of its first pixel */
 CF_SHARED_BODY void cf_strip_mla(cf_pair_mla *g, const int8_t *w, const int32_t *numbers, const cf_finish *f, int8_t *y,
-                                 int32_t count)
+                                 int32_t count, int32_t left)
 {
     const int is_usual = f->form == CF_FINISH_LINE && f->act_min == INT8_MIN && f->act_max == INT8_MAX && count >= 4;
-    int32_t left = g->step;
     if (is_usual) {
         for (; left > 1; left -= 2, y += 2, numbers += 4) {
             w = cf_tile_mla(g, w, numbers, y);
@@ -42,14 +41,14 @@ CF_SHARED_BODY void cf_strip_mla(cf_pair_mla *g, const int8_t *w, const int32_t 
 CF_SHARED_BODY void cf_conv2d_mla_body(const int8_t *x, const int8_t *w, const int32_t *numbers, int8_t *strip,
                                        int8_t *y, const cf_conv2d_s8_scalar_params *p)
 {
-    cf_pair_mla g = {strip, strip + 4 * p->taps, p->finish.bits, p->finish.shift, p->out_c, {0}};
+    cf_pair_mla g = {strip, strip + 4 * p->taps, p->finish.bits, p->finish.shift, p->out_pixel, {0}};
     const int32_t pixels = p->out_h * p->out_w, image = p->in_h * p->in_w * p->in_c;
     for (int32_t n = 0; n < p->n; n++, x += image) {
         cf_pixel pixel = {0, 0};
         for (int32_t left = pixels; left > 0; left -= 4) {
             cf_strip_fill(x, &pixel, left, strip, p, 0);
-            cf_strip_mla(&g, w, numbers, &p->finish, y, left);
-            y += (left < 4 ? left : 4) * p->out_c;
+            cf_strip_mla(&g, w, numbers, &p->finish, y, left, p->out_c);
+            y += (left < 4 ? left : 4) * p->out_pixel;
         }
     }
 }

@@ -32,7 +32,7 @@ static inline void cf_tile_4x2(const int8_t *strip, const int8_t *wa, const int8
 }
 
 CF_INLINE void cf_strip_channels_scalar(const void *strip, const int8_t *w, const int32_t *numbers, int8_t *y,
-                                        int32_t left, int32_t out_c, int32_t taps, const cf_finish *f)
+                                        int32_t left, int32_t out_c, int32_t pixel, int32_t taps, const cf_finish *f)
 {
     for (int32_t oc = 0; oc < out_c; oc += 2, w += 2 * taps) {
         const int is_pair = oc + 1 < out_c;
@@ -41,11 +41,11 @@ CF_INLINE void cf_strip_channels_scalar(const void *strip, const int8_t *w, cons
         cf_tile_4x2((const int8_t *)strip, w, w + (is_pair ? taps : 0), taps, &a, &b);
         numbers = cf_finish_load(&numbers_oc, numbers, f);
         cf_finish_four_high(&a, &numbers_oc, f);
-        cf_finish_store(&a, y + oc, out_c, left);
+        cf_finish_store(&a, y + oc, pixel, left);
         if (is_pair) {
             numbers = cf_finish_load(&numbers_oc, numbers, f);
             cf_finish_four_high(&b, &numbers_oc, f);
-            cf_finish_store(&b, y + oc + 1, out_c, left);
+            cf_finish_store(&b, y + oc + 1, pixel, left);
         }
     }
 }

@@ -8,7 +8,7 @@
 #include "cf_tile_thumb1.h"
 
 CF_INLINE void cf_strip_channels_thumb1(const void *strip, const int8_t *w, const int32_t *numbers, int8_t *y,
-                                        int32_t left, int32_t out_c, int32_t taps, const cf_finish *f)
+                                        int32_t left, int32_t out_c, int32_t pixel, int32_t taps, const cf_finish *f)
 {
     for (int32_t oc = 0; oc < out_c; oc++, w += taps) {
         cf_four v;
@@ -16,7 +16,7 @@ CF_INLINE void cf_strip_channels_thumb1(const void *strip, const int8_t *w, cons
         cf_tile_thumb1((const int32_t *)strip, w, taps, &v);
         numbers = cf_finish_load(&numbers_oc, numbers, f);
         cf_finish_four_digits(&v, &numbers_oc, f);
-        cf_finish_store(&v, y + oc, out_c, left);
+        cf_finish_store(&v, y + oc, pixel, left);
     }
 }
 
