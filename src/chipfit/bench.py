@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from chipfit.build import Aim
+from chipfit.build import Aim, Weights
 from chipfit.errors import ChipfitError
 from chipfit.firmware import Firmware
 from chipfit.model import Model
@@ -128,12 +128,13 @@ def bench(
     samples: int = 1,
     seed: int = 0,
     optimize: Aim = "balanced",
+    weights: Weights = "plain",
     progress: Callable[[str], None] | None = None,
 ) -> BenchReport:
     """Compile every model for every board, run it over random inputs, and hold the outputs against the reference.
 
-    A model that does not fit a board, or that its core has no kernel for, is a row with the reason. ``optimize`` is
-    handed to :meth:`chipfit.Model.compile`. ``progress`` is told what is done now.
+    A model that does not fit a board, or that its core has no kernel for, is a row with the reason. ``optimize`` and
+    ``weights`` are handed to :meth:`chipfit.Model.compile`. ``progress`` is told what is done now.
     """
     rows: list[BenchRow] = []
     for model in models:
@@ -147,9 +148,9 @@ def bench(
             blank = BenchRow(model.name, board, load_board(board).core.name, optimize, samples, model.macs)
             with tempfile.TemporaryDirectory(prefix="chipfit-bench-") as folder:
                 try:
-                    firmware = model.compile(board, Path(folder) / "firmware", optimize=optimize)
+                    firmware = model.compile(board, Path(folder) / "firmware", optimize=optimize, weights=weights)
                 except ChipfitError as error:
-                    if error.code not in ("M001", "O002"):
+                    if error.code not in ("M001", "O002", "A003", "A004"):
                         raise
                     rows.append(dataclasses.replace(blank, problem=error.message))
                     continue

@@ -20,14 +20,16 @@ from chipfit.memories import (
     check_memory,
     check_places,
     parse_places,
+    places_for_npu,
     ram_constants,
     rooms_for,
     send_constants,
     weight_flash,
 )
 from chipfit.ops import op_of
+from chipfit.ops.ethos_u import NPU_FEATURE
 from chipfit.plan import describe
-from chipfit.report.data import CompileReport, Flash, LayerInfo, MemoryUse, Ram, TensorInfo
+from chipfit.report.data import CompileReport, Flash, LayerInfo, MemoryUse, PackingInfo, Ram, TensorInfo
 from chipfit.report.info import MemoryReport
 from chipfit.targets import Board, load_board
 
@@ -35,6 +37,9 @@ LIBRARY_NAME = "model.so"
 
 Aim = Literal["balanced", "speed", "size", "ram"]
 AIMS: tuple[Aim, ...] = get_args(Aim)
+
+Weights = Literal["plain", "compressed"]
+WEIGHTS: tuple[Weights, ...] = get_args(Weights)
 
 _GOALS: dict[Aim, Goal] = {
     "balanced": Goal(),
@@ -55,6 +60,7 @@ def compile_graph(
     force: bool = False,
     passes: tuple[str, ...] = (),
     optimize: Aim = "balanced",
+    weights: Weights = "plain",
     preserve_input: bool = False,
     input_rows: bool = False,
     place: Sequence[str] = (),
@@ -65,6 +71,8 @@ def compile_graph(
     where they buy most; ``size`` lets layers share the bodies of their kernels; ``ram`` runs layers row by row and
     takes kernels with little scratch, for the least memory. ``preserve_input``: inputs keep their bytes.
     ``input_rows``: the application hands the image over row by row (see the functions in ``model.h``).
+    ``weights``: ``compressed`` stores those of layers with few different weights, or with many zeros, in fewer bytes;
+    they are made again in scratch before the layer runs. All outputs stay the same.
     ``place``: ``NAME=MEMORY`` sends what belongs to a layer or tensor, ``arena``, ``state`` or ``weights`` to a memory
     of the board. ``stack_bytes``: None: :attr:`Board.stack_bytes`. ``cc``: the command of the user's own compiler;
     None: the one that came with chipfit. ``passes``: for
@@ -77,10 +85,13 @@ def compile_graph(
     stack = target.stack_bytes if stack_bytes is None else stack_bytes
     places = parse_places(place)
     check_places(places, [graph], target)
+    asked = {name for name, _ in places}
+    places = [*(pair for pair in places_for_npu([graph], target) if pair[0] not in asked), *places]
     program = lower_for(
         graph,
         target,
         optimize,
+        weights=weights,
         preserve_input=preserve_input,
         input_rows=input_rows,
         stack_bytes=stack,
@@ -113,6 +124,7 @@ def compile_graph(
             seconds=time.perf_counter() - started,
             compiler=cc or "zig cc",
             memories=memory_use(target, elf),
+            weights=weights,
         )
         manifest["report"] = report.to_json()
         plan = describe(program.plan)
@@ -126,6 +138,7 @@ def lower_for(
     board: Board,
     optimize: Aim = "balanced",
     *,
+    weights: Weights = "plain",
     preserve_input: bool = False,
     input_rows: bool = False,
     stack_bytes: int | None = None,
@@ -136,16 +149,28 @@ def lower_for(
 ) -> Program:
     """Kernels and memory of a graph on a board, as :func:`compile_graph` chooses them; nothing is compiled.
 
-    ``name``: how its C names begin, if not with its own. ``taken``: bytes of each RAM that are in use already;
-    ``models``: how many share the flash.
-    Raises ChipfitError U001 for another aim, O002 for a layer without a kernel or an input that cannot come by rows.
+    ``weights``: how they are stored. ``name``: how its C names begin, if not with its own. ``taken``: bytes of each RAM
+    that are in use already; ``models``: how many share the flash.
+    Raises ChipfitError U001 for another aim or another way to store weights, O002 for a layer without a kernel or an
+    input that cannot come by rows.
     """
     if optimize not in AIMS:
         raise ChipfitError("U001", f"'{optimize}' is no goal", f"one of {', '.join(AIMS)}")
-    weights = weight_flash(board) // models if optimize == "speed" else None
+    if weights not in WEIGHTS:
+        raise ChipfitError("U001", f"weights cannot be stored as '{weights}'", f"one of {', '.join(WEIGHTS)}")
+    wide = weight_flash(board) // models if optimize == "speed" and weights == "plain" else None
     rooms = rooms_for(board, board.stack_bytes if stack_bytes is None else stack_bytes, places, taken)
     memory = replace(_GOALS[optimize], preserve_input=preserve_input, by_rows=input_rows, rooms=rooms)
-    program = lower(graph, board.core.features, name, weight_flash=weights, shared=optimize == "size", goal=memory)
+    features = board.core.features | ({NPU_FEATURE} if board.npu else frozenset())
+    program = lower(
+        graph,
+        features,
+        name,
+        weight_flash=wide,
+        shared=optimize == "size",
+        goal=memory,
+        compressed=weights == "compressed",
+    )
     program.home = board.ram.name
     return program
 
@@ -212,6 +237,7 @@ def layers_of(program: Program) -> tuple[LayerInfo, ...]:
             macs=op_of(step.node).macs(step.node),
             output=", ".join(str(v.type) for v in step.node.outputs),
             rejected=step.choice.rejected,
+            packing=PackingInfo(**vars(step.packing)) if step.packing else None,
         )
         for step in program.steps
     )

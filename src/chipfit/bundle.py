@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chipfit.build import (
     Aim,
+    Weights,
     compile_sources,
     flash_of,
     layers_of,
@@ -42,6 +43,7 @@ def compile_models(
     stack_bytes: int | None = None,
     force: bool = False,
     optimize: Aim = "balanced",
+    weights: Weights = "plain",
     preserve_input: bool = False,
     input_rows: bool = False,
     place: Sequence[str] = (),
@@ -70,6 +72,7 @@ def compile_models(
             models[index].graph,
             target,
             optimize,
+            weights=weights,
             preserve_input=preserve_input,
             input_rows=input_rows,
             stack_bytes=stack,
@@ -105,6 +108,7 @@ def compile_models(
             seconds=time.perf_counter() - started,
             compiler=cc or "zig cc",
             memories=memory_use(target, elf),
+            weights=weights,
         )
         own = (_report(p, m, report, target, elf) for p, m in zip(programs, models, strict=True))
         manifest["report"] = replace(report, models=tuple(own)).to_json()
@@ -183,4 +187,5 @@ def _report(program: Program, model: Model, whole: CompileSetReport, board: Boar
         input_preserved=program.plan.input_preserved,
         seconds=whole.seconds,
         compiler=whole.compiler,
+        weights=whole.weights,
     )

@@ -20,7 +20,7 @@ from chipfit.graph import Array
 from chipfit.report.data import MEASURED, CompileReport, LayerRun, RunReport, TensorInfo
 from chipfit.report.info import MemoryReport
 from chipfit.samples import SampleLike, as_samples
-from chipfit.targets import Board, Memory, Power, load_core
+from chipfit.targets import Board, Memory, Npu, Power, load_core
 
 ELF_NAME = "firmware.elf"
 MEMORY_NAME = "memory.json"
@@ -216,13 +216,15 @@ def board_to_json(board: Board) -> dict[str, Any]:
         "clock_hz": board.clock_hz,
         "memories": [vars(memory) for memory in board.memories],
         "power": vars(board.power) if board.power else None,
+        "npu": vars(board.npu) if board.npu else None,
     }
 
 
 def board_of_json(data: Mapping[str, Any]) -> Board:
     memories = tuple(Memory(**memory) for memory in data["memories"])
     power = Power(**data["power"]) if data["power"] else None
-    return Board(data["name"], data["title"], load_core(data["core"]), data["clock_hz"], memories, power)
+    npu = Npu(**data["npu"]) if data.get("npu") else None  # folders of older versions say nothing of it
+    return Board(data["name"], data["title"], load_core(data["core"]), data["clock_hz"], memories, power, npu=npu)
 
 
 def _per_run(mark: Any, runs: int) -> int | None:

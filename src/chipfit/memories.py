@@ -12,6 +12,7 @@ from chipfit.errors import ChipfitError
 from chipfit.graph import Graph
 from chipfit.ops import Const, Port, op_of
 from chipfit.ops._copies import port_value
+from chipfit.ops.ethos_u import EthosU
 from chipfit.plan import Room, Rooms, fits
 from chipfit.targets import Board, Memory
 
@@ -37,6 +38,17 @@ def parse_places(texts: Iterable[str]) -> list[tuple[str, str]]:
             raise ChipfitError("U001", f"'{text}' does not say what goes where", "--place NAME=MEMORY")
         places.append((name, memory))
     return places
+
+
+def places_for_npu(graphs: Sequence[Graph], board: Board) -> list[tuple[str, str]]:
+    """Where an NPU reaches what it reads and writes: activations in its SRAM, constants in the memory beside it. None
+    without command streams. The core's own memories are closed to it."""
+    npu = board.npu
+    if npu is None or not any(isinstance(node.op, EthosU) for graph in graphs for node in graph.nodes):
+        return []
+    kinds = {memory.name: memory.kind for memory in board.memories}
+    names = {"ram": "arena", "flash": "weights"}
+    return [(names[kinds[place]], place) for place in npu.memories.values()]
 
 
 def check_places(places: Places, graphs: Sequence[Graph], board: Board) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chipfit.build import Aim, compile_graph
+from chipfit.build import Aim, Weights, compile_graph
 from chipfit.firmware import Firmware
 from chipfit.graph import Array, Graph, Value
 from chipfit.importers import MOST_SECONDS, load_source
@@ -20,7 +20,7 @@ from chipfit.recurrent import Form, StateMode, deploy
 from chipfit.report.data import TensorInfo, VerifyReport
 from chipfit.report.info import MemoryReport
 from chipfit.samples import SampleLike, Samples, as_samples, random_samples
-from chipfit.targets import Board
+from chipfit.targets import Board, load_board
 
 
 def load(
@@ -143,32 +143,48 @@ class Model:
         stack_bytes: int | None = None,
         force: bool = False,
         optimize: Aim = "balanced",
+        weights: Weights = "plain",
         preserve_input: bool = False,
         input_rows: bool = False,
         place: Sequence[str] = (),
+        npu: bool = True,
     ) -> Firmware:
         """Generate C for a board, compile it, and write both to ``folder`` (default: ``<model>-<board>``).
 
+        On a board with an NPU, Vela compiles the model first, as ``chipfit compile`` does: the C calls the NPU, and
+        computes what stays on the core. The emulator runs it with the simulator of the NPU. ``npu`` False: C for the
+        core alone.
+
         ``optimize``: ``balanced``, ``speed`` (wider weights within the board's flash), ``size`` (shared kernels) or
-        ``ram`` (the least memory). ``preserve_input``: inputs keep their bytes during a run. ``input_rows``: the
-        application hands the image over row by row. ``place``: ``NAME=MEMORY``, for boards with several memories (see
-        docs/boards.md).
-        Raises ChipfitError M001 if it does not fit the board, P001 if the folder is not chipfit's.
+        ``ram`` (the least memory). ``weights``: ``compressed`` stores few different weights and zeros in less flash,
+        for more instructions (see docs/compressed-weights.md). ``preserve_input``: inputs keep their bytes during a
+        run. ``input_rows``: the application hands the image over row by row. ``place``: ``NAME=MEMORY``, for boards
+        with several memories (see docs/boards.md).
+        Raises ChipfitError M001 if it does not fit the board, P001 if the folder is not chipfit's; for an NPU as
+        :func:`chipfit.npu.npu_model`.
         """
         path = Path(folder) if folder is not None else None
+        target = load_board(board) if isinstance(board, str) else board
+        model = self._for_npu(target, optimize) if npu and target.npu else self
         return compile_graph(
-            self.graph,
-            board,
+            model.graph,
+            target,
             path,
             cc=cc,
             stack_bytes=stack_bytes,
             force=force,
-            passes=self.passes,
+            passes=model.passes,
             optimize=optimize,
+            weights=weights,
             preserve_input=preserve_input,
             input_rows=input_rows,
             place=place,
         )
+
+    def _for_npu(self, board: Board, optimize: Aim) -> Model:
+        from chipfit.npu import npu_model
+
+        return npu_model(self, board, optimize=optimize).model
 
     def memory(self, board: str | Board = "host", **options: Any) -> MemoryReport:
         """Where everything lies in RAM, and what would need less: see :func:`chipfit.inspection.memory_report`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from chipfit import oracle
-from chipfit.build import Aim, compile_graph
+from chipfit.build import Aim, Weights, compile_graph
 from chipfit.errors import ChipfitError
 from chipfit.exporters import to_tflite
 from chipfit.graph import Array, Graph
@@ -35,6 +35,7 @@ def verify(
     boards: Sequence[str] = ("host",),
     oracles: bool = True,
     optimize: Aim = "balanced",
+    weights: Weights = "plain",
     progress: Callable[[str], None] | None = None,
 ) -> VerifyReport:
     """Compare the reference with the generated C on each board, and with TFLite Micro and LiteRT where installed.
@@ -45,7 +46,7 @@ def verify(
     these weights as float32. Samples run in order, state going on from one to the next. A board that the model does not
     fit, or an oracle that cannot run it, is listed as skipped with the reason; an integer model with one differing byte
     is not ``passed``.
-    ``optimize``: the goal that the C is compiled for. ``progress`` is told what runs now.
+    ``optimize``, ``weights``: what the C is compiled with. ``progress`` is told what runs now.
     """
     expected = model.run_samples(samples)
     tolerance = FLOAT_TOLERANCE if model.is_float else 0.0
@@ -67,7 +68,7 @@ def verify(
             compare(what, lambda board=board: _run_npu(model, board, samples))
             continue
         what = "C on the host" if target.is_host else f"C on {board} (emulated {target.core.name})"
-        compare(what, lambda board=board: _run_board(model, board, samples, optimize))
+        compare(what, lambda board=board: _run_board(model, board, samples, optimize, weights))
     if oracles and model.source is not None:
         source = model.source
         stated = load_graph(source, name=model.name)
@@ -81,11 +82,11 @@ def verify(
     return VerifyReport(model.name, len(samples), tolerance, tuple(comparisons))
 
 
-def _run_board(model: Model, board: str, samples: Samples, optimize: Aim) -> Outputs | str:
+def _run_board(model: Model, board: str, samples: Samples, optimize: Aim, weights: Weights) -> Outputs | str:
     """Outputs, or why there are none: the board is too small or its core has no kernel. All else is an error."""
     with tempfile.TemporaryDirectory(prefix="chipfit-verify-") as folder:
         try:
-            firmware = compile_graph(model.graph, board, Path(folder) / "firmware", optimize=optimize)
+            firmware = compile_graph(model.graph, board, Path(folder) / "firmware", optimize=optimize, weights=weights)
         except ChipfitError as error:
             if error.code not in ("M001", "O002"):
                 raise

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from chipfit.codegen.compress import Packing, compressed
 from chipfit.graph import Node
 from chipfit.ops import Call, Choice, Const, Kernel, Rows, RowSums, Scratch, op_of
 from chipfit.plan import ALIGNMENT, Layer, Unit, Views, calls_to_make, cannot_run
@@ -16,9 +17,18 @@ if TYPE_CHECKING:
     from chipfit.codegen.program import Program
 
 
-def scratch_sizes(calls: Sequence[Call]) -> list[int]:
-    """Aligned sizes of the scratch arguments of calls, in order."""
-    return [-(-arg.nbytes // ALIGNMENT) * ALIGNMENT for call in calls for arg in call.args if isinstance(arg, Scratch)]
+def scratch_sizes(calls: Sequence[Call]) -> dict[Hashable, int]:
+    """Aligned sizes of the scratch of calls, by its name, or which argument it is where it has none; in order."""
+    sizes: dict[Hashable, int] = {}
+    for key, arg in scratch_arguments(calls):
+        sizes[key] = max(sizes.get(key, 0), -(-arg.nbytes // ALIGNMENT) * ALIGNMENT)
+    return sizes
+
+
+def scratch_arguments(calls: Sequence[Call]) -> list[tuple[Hashable, Scratch]]:
+    """The scratch arguments of calls in order, each with what tells its memory from others'."""
+    found = [arg for call in calls for arg in call.args if isinstance(arg, Scratch)]
+    return [(arg.name or i, arg) for i, arg in enumerate(found)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +46,8 @@ class RowCalls:
 class Candidate:
     """A kernel that can run a node, with its calls: of the whole layer, or row by row.
 
-    ``body``: the program that a loop runs for each step, in its scratch.
+    ``body``: the program that a loop runs for each step, in its scratch. ``packing``: how its weights are stored, if
+    not as the kernel reads them.
     """
 
     node: Node
@@ -44,14 +55,15 @@ class Candidate:
     calls: tuple[Call, ...]
     rows: RowCalls | None = None
     body: Program | None = None
+    packing: Packing | None = None
 
     @cached_property
     def scratch(self) -> int:
         if self.body is not None:
             return self.body.plan.arena_bytes
         if self.rows is None:
-            return sum(scratch_sizes(self.calls))
-        return max(sum(scratch_sizes([call])) for call in self.rows.variants)
+            return sum(scratch_sizes(self.calls).values())
+        return max(sum(scratch_sizes([call]).values()) for call in self.rows.variants)
 
     @cached_property
     def cost(self) -> float:
@@ -63,6 +75,8 @@ class Candidate:
     @cached_property
     def unit(self) -> Unit:
         """The whole layer as a step of a plan."""
+        if self.packing is not None and self.packing.parts > 1:  # each part goes through all of the input
+            return Unit((self.node,), {self.node: self.scratch})
         steps = self.kernel.steps
         return Unit((self.node,), {self.node: self.scratch}, steps(self.node), steps(self.node, True))
 
@@ -70,21 +84,30 @@ class Candidate:
 @dataclass(frozen=True)
 class Demands:
     """What a kernel must keep to: the core's ``features``; ``slower``: how much slower than the quickest it may be to
-    take less scratch; ``shared``: one body for all layers."""
+    take less scratch; ``shared``: one body for all layers; ``compressed``: weights may be stored compressed."""
 
     features: frozenset[str]
     slower: float = 1.0
     shared: bool = False
+    compressed: bool = False
 
 
 def candidates(node: Node, demands: Demands, width: float, views: Views) -> list[Candidate]:
-    """Kernels for the whole layer: the best one, and those that are hardly slower and take less scratch.
+    """Kernels for the whole layer: the best one, and those that are hardly slower and take less scratch; on compressed
+    weights, where these are smaller.
 
     ``width``: bytes that a weight may take. Raises ChipfitError O002 if there is none.
     """
     if only := calls_to_make(node, views):
         return [Candidate(node, _best(node, demands, width), tuple(only))]
-    return [Candidate(node, k, _calls(node, k)) for k in _kernels(node, demands, width)]
+    plain = [Candidate(node, k, _calls(node, k)) for k in _kernels(node, demands, width)]
+    if not demands.compressed:
+        return plain
+    return [
+        replace(c, calls=calls, packing=packing)
+        for c in plain
+        for calls, packing in compressed(node, c.kernel, c.calls)
+    ] or plain
 
 
 def row_candidates(node: Node, demands: Demands, width: float, padded: bool) -> list[Candidate]:

@@ -59,7 +59,7 @@ class Fit:
         """The plan, and the kernel of each of its nodes in the order in which they run."""
         units = self._units()
         lean = {node: self._least(self._options(node, unit)) for unit in units for node in unit.nodes}
-        lean = self._squeezed(units, lean)
+        lean = self._lowest(units, self._squeezed(units, lean))
         units = [_with(unit, lean) for unit in units]
         quick = self._quicken(units, lean)
         plan = self._plan([_with(unit, quick) for unit in units])
@@ -97,9 +97,28 @@ class Fit:
 
     def _least(self, options: Sequence[Candidate]) -> Candidate:
         """The one with the least scratch among those that are quick enough."""
+        return min(self._quick(options), key=lambda option: option.scratch)
+
+    def _quick(self, options: Sequence[Candidate]) -> list[Candidate]:
         limit = (options[0].kernel.per_mac or math.inf) * self.goal.slower
-        quick = [o for o in options if o is options[0] or (o.kernel.per_mac or math.inf) <= limit]
-        return min(quick, key=lambda option: option.scratch)
+        return [o for o in options if o is options[0] or (o.kernel.per_mac or math.inf) <= limit]
+
+    def _lowest(self, units: Sequence[Unit], lean: dict[Node, Candidate]) -> dict[Node, Candidate]:
+        """``lean``, with compressed weights made as many at a time as lets their step need least: fewer take less
+        scratch, but unless it is all of them the output cannot lie over the input."""
+        taken = dict(lean)
+        if not self.demands.compressed:
+            return taken
+        lives = Lives(self.graph, units, self.views, preserve_input=self.goal.preserve_input)
+        for step, unit in enumerate(units):
+            for node in unit.nodes if unit.rows is None else ():
+                if taken[node].packing is not None:
+                    bounds = {
+                        option: step_bound(lives, step, ALIGNMENT, _with(unit, {node: option}))
+                        for option in self._quick(self.whole[node])
+                    }
+                    taken[node] = min(bounds, key=lambda option: (bounds[option], option.scratch))
+        return taken
 
     def _row_scratch(self, node: Node) -> int | None:
         """Bytes of scratch if called row by row; None where it cannot be."""

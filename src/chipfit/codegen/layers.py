@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass, field
+from itertools import groupby
+from textwrap import indent
 
 import numpy as np
 
 from chipfit.codegen import ctext
-from chipfit.codegen.choose import scratch_sizes
+from chipfit.codegen.choose import scratch_arguments, scratch_sizes
 from chipfit.codegen.loops import loop_text
 from chipfit.codegen.places import memory_offset, state_offset
 from chipfit.codegen.program import Program, Step
@@ -28,7 +31,7 @@ class _Line:
     """A kernel call as text.
 
     ``struct``, ``fields``: type and initialiser of its parameters. ``args``: C expressions of its pointers; ``kinds``:
-    how a shared body declares them.
+    how a shared body declares them. ``turns``: how often, together with its neighbours of as many.
     """
 
     kernel: str
@@ -36,6 +39,7 @@ class _Line:
     fields: str
     args: tuple[str, ...]
     kinds: tuple[str, ...]
+    turns: int = 1
 
     @property
     def key(self) -> Key:
@@ -73,13 +77,19 @@ def _shared_body(name: str, line: _Line) -> str:
 
 def _layer(program: Program, step: Step, index: int, lines: list[_Line], shared: dict[Key, str]) -> str:
     body = ""
-    for i, line in enumerate(lines):
-        if line.key in shared:
-            args = [arg for arg, kind in zip(line.args, line.kinds, strict=True) if kind in _POINTERS]
-            body += f"    {shared[line.key]}({', '.join(args)});\n"
-        else:
-            body += _statement(line, list(line.args), i)
+    for turns, group in groupby(enumerate(lines), key=lambda numbered: numbered[1].turns):
+        text = "".join(_layer_statement(line, i, shared) for i, line in group)
+        if turns > 1:
+            text = f"    CF_ROLLED\n    for (int32_t i = 0; i < {turns}; i++) {{\n{indent(text, '    ')}    }}\n"
+        body += text
     return f"{_title(step, index)}CF_LAYER void {step.function}({program.memory_parameter})\n{{\n{body}}}\n"
+
+
+def _layer_statement(line: _Line, index: int, shared: dict[Key, str]) -> str:
+    if line.key not in shared:
+        return _statement(line, list(line.args), index)
+    args = [arg for arg, kind in zip(line.args, line.kinds, strict=True) if kind in _POINTERS]
+    return f"    {shared[line.key]}({', '.join(args)});\n"
 
 
 def _title(step: Step, index: int) -> str:
@@ -103,7 +113,7 @@ def _statement(line: _Line, given: list[str] | None, index: int) -> str:
 
 def _lines(program: Program, step: Step) -> list[_Line]:
     scratch = _scratch_offsets(program, step)
-    return [_line(program, step, step.choice.kernel.name, call, _Places(program, step, scratch)) for call in step.calls]
+    return [_line(program, step, name, call, _Places(program, step, scratch)) for name, call in step.named_calls]
 
 
 def _line(program: Program, step: Step, kernel: str, call: Call, places: _Places) -> _Line:
@@ -111,17 +121,17 @@ def _line(program: Program, step: Step, kernel: str, call: Call, places: _Places
     pairs = [places.argument(arg, i in in_flash) for i, arg in enumerate(call.args)]
     args, kinds = tuple(text for text, _ in pairs), tuple(kind for _, kind in pairs)
     fields = f"{{\n        {ctext.struct_fields(dict(call.params), ' ' * 8)}}}" if call.params else ""
-    return _Line(kernel, call.struct or f"{kernel}_params", fields, args, kinds)
+    return _Line(kernel, call.struct or f"{kernel}_params", fields, args, kinds, call.turns)
 
 
 def _scratch_offsets(program: Program, step: Step) -> list[int]:
     """Arena offsets of the step's scratch arguments in order."""
-    offsets: list[int] = []
+    offsets: dict[Hashable, int] = {}
     at = program.plan.scratch_offsets.get(step.node, 0)
-    for size in scratch_sizes(step.calls):
-        offsets.append(at)
+    for key, size in scratch_sizes(step.calls).items():
+        offsets[key] = at
         at += size
-    return offsets
+    return [offsets[key] for key, _ in scratch_arguments(step.calls)]
 
 
 @dataclass
@@ -141,7 +151,8 @@ class _Places:
         """
         constant = _IN_FLASH if in_flash else "const void"
         if isinstance(arg, Const):
-            return self.program.constant(arg.data, arg.role, in_flash=in_flash), constant
+            symbol = self.program.constant(arg.data, arg.role, in_flash=in_flash)
+            return f"(const void *)((const uint8_t *){symbol}{_moved(arg)})" if arg.step else symbol, constant
         if isinstance(arg, Function):
             return arg.name, arg.name
         if isinstance(arg, State):
@@ -163,7 +174,12 @@ class _Places:
             space = f"{QUALIFIER} " if in_flash else ""
             text = f"(const void {space}*)((const uint8_t {space}*){symbol} + {arg.offset})" if arg.offset else symbol
             return text, _IN_FLASH if in_flash else "const void"
-        return f"(void *)({self.program.address(memory_offset(self.program, value) + arg.offset)})", "void"
+        return f"(void *)({self.program.address(memory_offset(self.program, value) + arg.offset)}{_moved(arg)})", "void"
+
+
+def _moved(arg: Port | Const) -> str:
+    """How much further an argument begins in each turn ``i``."""
+    return f" + i * {arg.step}" if arg.step else ""
 
 
 # ---------------------------------------------------------------------------------------------- one row
@@ -199,7 +215,7 @@ def _row_body(program: Program, step: Step, names: dict[Value, str]) -> tuple[st
     assert step.rows is not None
     variants = step.rows.variants
     at = program.plan.scratch_offsets.get(step.node, 0)
-    sizes = scratch_sizes(max(([v] for v in variants), key=lambda calls: sum(scratch_sizes(calls))))
+    sizes = max((list(scratch_sizes([v]).values()) for v in variants), key=sum)
     scratch = [at + sum(sizes[:i]) for i in range(len(sizes))]
     line = _line(program, step, step.choice.kernel.name, variants[0], _Places(program, step, scratch, names))
     differing = [name for name in variants[0].params if len({v.params[name] for v in variants}) > 1]

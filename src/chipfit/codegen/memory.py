@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from chipfit.codegen import ctext
 from chipfit.codegen.program import MemoryBlock, Program, Symbols
+from chipfit.ops.ethos_u import MEMORY_ALIGNMENT
 from chipfit.plan import ALIGNMENT
 
 BUNDLE = "models"
@@ -47,6 +48,12 @@ class Bundle:
     def has_flash_apart(self) -> bool:
         """Whether constants in flash are named as such."""
         return any(program.has_flash_apart for program in self.programs)
+
+    @property
+    def alignment(self) -> int:
+        """Of constants, bytes: word loads reach whole words; an NPU counts from multiples of 16."""
+        kernels = {name for program in self.programs for step in program.steps for name in step.kernel_names}
+        return MEMORY_ALIGNMENT if "cf_ethos_u" in kernels else 8
 
     @property
     def uses_sections(self) -> bool:

@@ -148,7 +148,7 @@ def weights_h(bundle: Bundle) -> str:
     return (
         f"{_BANNER.format(title=bundle.title)}#ifndef {guard}\n#define {guard}\n\n"
         f"#include <stdint.h>\n{flash}\n/* word loads reach whole words */\n"
-        f"#define CF_ALIGNED __attribute__((aligned(8)))\n{sections}\n"
+        f"#define CF_ALIGNED __attribute__((aligned({bundle.alignment})))\n{sections}\n"
         f"{declarations}\n#endif\n"
     )
 

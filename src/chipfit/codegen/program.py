@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from chipfit.codegen.choose import RowCalls
+from chipfit.codegen.compress import Packing
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Graph, Node, Value
 from chipfit.ops import Call, Choice, Const, Port, op_of
@@ -43,7 +44,8 @@ Symbols = dict[tuple[str, bytes, bool], str]
 class Step:
     """One layer: a C function that calls one kernel, once or several times; or, with ``rows``, for one row.
 
-    ``body``: the program that a loop runs for each step.
+    ``body``: the program that a loop runs for each step. ``packing``: how its weights are stored, if not as the kernel
+    reads them.
     """
 
     function: str
@@ -52,6 +54,7 @@ class Step:
     calls: tuple[Call, ...]
     rows: RowCalls | None = None
     body: Program | None = None
+    packing: Packing | None = None
 
     @property
     def is_sums(self) -> bool:
@@ -64,14 +67,16 @@ class Step:
         if self.body is not None:
             return [name for step in self.body.steps for name in step.kernel_names]
         sums = op_of(self.node).row_sums(self.node) if self.is_sums else None
-        return [self.choice.kernel.name] if sums is None else [sums.add[0], sums.finish[0]]
+        if sums is not None:
+            return [sums.add[0], sums.finish[0]]
+        return list(dict.fromkeys([self.choice.kernel.name, *(name for name, _ in self.named_calls)]))
 
     @property
     def named_calls(self) -> list[tuple[str, Call]]:
         """All calls, with the C function that each one calls."""
         if self.is_sums:
             return list(zip(self.kernel_names, self.all_calls, strict=True))
-        return [(self.choice.kernel.name, call) for call in self.all_calls]
+        return [(call.function or self.choice.kernel.name, call) for call in self.all_calls]
 
     @property
     def all_calls(self) -> tuple[Call, ...]:
