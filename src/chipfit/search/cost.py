@@ -1,0 +1,113 @@
+"""What a candidate needs on the board, known before it is trained: its network is compiled with random weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from chipfit.build import Aim
+from chipfit.deployment import Limits, Needs
+from chipfit.deployment.advice import untrained
+from chipfit.deployment.figures import GOALS, first_that_fits, flash_bytes
+from chipfit.errors import ChipfitError
+from chipfit.search.space import Point, Space
+from chipfit.targets import load_board
+from chipfit.training.run_folder import RunFolder
+
+COSTS = "costs.json"
+
+IMPOSSIBLE = 10.0
+"""How far a network that cannot be built, or compiled, is from the limits."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """``needs``: of the program that fits, or else of the one that needs least RAM; None: there is no such network.
+    ``macs``: multiply-accumulates of a picture. ``problem``: why it will not do; empty: it will."""
+
+    macs: int
+    needs: Needs | None
+    problem: str = ""
+
+    @property
+    def fits(self) -> bool:
+        return not self.problem
+
+
+@dataclass(frozen=True)
+class CostTask:
+    """What a cost is computed of. ``board``: a name or a file."""
+
+    point: Point
+    space: Space
+    classes: int
+    board: str
+    limits: Limits
+    goals: tuple[Aim, ...] = GOALS
+
+
+def cost_of(task: CostTask) -> Cost:
+    """Build, quantize, compile, run once on the emulated chip."""
+    try:
+        network = task.space.settings_of(task.point).network(task.classes)
+        model = untrained(network, recipe=task.point.quantization)
+        tried = first_that_fits(model, load_board(task.board), task.goals, task.limits)
+    except ChipfitError as error:
+        if error.code not in ("O002", "U001"):
+            raise
+        return Cost(0, None, error.message)
+    chosen = tried[-1] if tried[-1].fits else min(tried, key=lambda n: (n.ram, n.flash))
+    return Cost(model.macs, chosen, chosen.problem)
+
+
+def violation(cost: Cost, board: str, limits: Limits) -> float:
+    """How far a candidate is over the limits: 0.5 is half as much again as the worst of them; 0 or less: it fits."""
+    if cost.fits:
+        return 0.0
+    if cost.needs is None:
+        return IMPOSSIBLE
+    target = load_board(board)
+    pairs = (
+        (cost.needs.flash, limits.flash or flash_bytes(target)),
+        (cost.needs.ram, limits.ram or target.ram.size),
+        (cost.needs.milliseconds, limits.milliseconds),
+    )
+    over = [need / most - 1 for need, most in pairs if need is not None and most]
+    return min(IMPOSSIBLE, max(0.01, *over))
+
+
+class Costs:
+    """Costs that are computed once, and kept in a file of the search's folder."""
+
+    def __init__(self, folder: Path, make: Callable[[Point], CostTask]) -> None:
+        self._folder, self._make = folder, make
+        self._kept: dict[str, Cost] = {}
+        file = folder / COSTS
+        if file.is_file():
+            data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            self._kept = {key: _cost(entry) for key, entry in data.items()}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def fitting(self) -> int:
+        """How many of them are within the limits."""
+        return sum(cost.fits for cost in self._kept.values())
+
+    def of(self, points: Sequence[Point], compute: Callable[[Sequence[CostTask]], Sequence[Cost]]) -> list[Cost]:
+        """``compute``: those that are not known, in order."""
+        new = list(dict.fromkeys(point for point in points if point.key not in self._kept))
+        for point, cost in zip(new, compute([self._make(point) for point in new]), strict=True):
+            self._kept[point.key] = cost
+        if new:
+            RunFolder(self._folder).write_json(COSTS, {key: asdict(cost) for key, cost in self._kept.items()})
+        return [self._kept[point.key] for point in points]
+
+
+def _cost(entry: dict[str, Any]) -> Cost:
+    needs = entry["needs"]
+    return Cost(entry["macs"], None if needs is None else Needs(**needs), entry["problem"])

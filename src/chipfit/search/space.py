@@ -1,0 +1,170 @@
+"""What a search may choose of: a TOML file with a list for each dimension."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from chipfit.errors import ChipfitError
+from chipfit.targets import parse_toml
+from chipfit.training.settings import TrainSettings
+
+_SPACES = Path(__file__).parent / "spaces"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One choice of each. ``size``: pixels of both sides; ``colour``: ``grey`` or ``rgb``; ``depth``: share of the
+    backbone's blocks; ``quantization``: a recipe as of ``chipfit quantize``."""
+
+    backbone: str
+    alpha: float
+    size: int
+    colour: str
+    depth: float
+    quantization: str
+
+    @property
+    def title(self) -> str:
+        depth = "" if self.depth == 1 else f" depth {self.depth:g}"
+        recipe = "" if self.quantization == "int8" else f", {self.quantization}"
+        return f"{self.backbone} {self.alpha:g}{depth}, {self.size}x{self.size} {self.colour}{recipe}"
+
+    @property
+    def key(self) -> str:
+        """Of this one and of no other."""
+        return " ".join(map(str, dataclasses.astuple(self)))
+
+
+_DEFAULTS: dict[str, tuple[Any, ...]] = {
+    "backbone": ("mobilenet_v1",),
+    "alpha": (0.25,),
+    "size": (64,),
+    "colour": ("rgb",),
+    "depth": (1.0,),
+    "quantization": ("int8",),
+}
+"""Where a file has no list."""
+
+_KINDS: dict[str, type] = {"alpha": float, "size": int, "depth": float}
+"""Of what is a number, and has an order; all others are text."""
+
+_CHOSEN = ("backbone", "alpha", "height", "width", "grey", "depth", "weights", "labels", "target")
+"""Settings of a training that are the search's, not the file's."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """``choices``: by dimension, numbers in ascending order. ``settings``: of all trainings. ``weights``: pretrained
+    ones, by ``BACKBONE ALPHA``."""
+
+    name: str
+    choices: Mapping[str, tuple[Any, ...]]
+    settings: TrainSettings = field(default_factory=TrainSettings)
+    weights: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def size(self) -> int:
+        """How many points there are."""
+        count = 1
+        for choices in self.choices.values():
+            count *= len(choices)
+        return count
+
+    def is_ordered(self, dimension: str) -> bool:
+        return dimension in _KINDS
+
+    def point(self, indices: Mapping[str, int]) -> Point:
+        """By the place in each dimension's list."""
+        return Point(**{name: choices[indices[name]] for name, choices in self.choices.items()})
+
+    def indices(self, point: Point) -> dict[str, int]:
+        return {name: choices.index(getattr(point, name)) for name, choices in self.choices.items()}
+
+    def points(self) -> Iterator[Point]:
+        for values in itertools.product(*self.choices.values()):
+            yield Point(**dict(zip(self.choices, values, strict=True)))
+
+    def settings_of(self, point: Point) -> TrainSettings:
+        """Raises ChipfitError U001 for a network that cannot be built."""
+        return replace(
+            self.settings,
+            backbone=point.backbone,
+            alpha=point.alpha,
+            height=point.size,
+            width=point.size,
+            grey=point.colour == "grey",
+            depth=point.depth,
+            weights=self.weights.get(f"{point.backbone} {point.alpha:g}"),
+        ).resolved()
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def space_names() -> tuple[str, ...]:
+    """The spaces that come with chipfit."""
+    return tuple(sorted(path.stem for path in _SPACES.glob("*.toml")))
+
+
+def read_space(name: str | Path) -> Space:
+    """A space by name, or from a TOML file (anything that ends in ``.toml``, or is a Path).
+
+    Raises ChipfitError F001 for a file that is not there, U001 for a name that is none, or a file with an unknown key
+    or a wrong value.
+    """
+    path = Path(name)
+    if not (isinstance(name, Path) or name.endswith(".toml")):
+        if name not in space_names():
+            hint = f"a file.toml, or one of {', '.join(space_names())}"
+            raise ChipfitError("U001", f"there is no space '{name}'", hint)
+        path = _SPACES / f"{name}.toml"
+    try:
+        data = parse_toml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ChipfitError("F001", f"cannot read '{path}': {error.strerror or error}", "check the path") from None
+    except ValueError as error:
+        raise ChipfitError("U001", f"'{path}' is no TOML: {error}") from None
+    return _space(path, data)
+
+
+def _space(path: Path, data: dict[str, Any]) -> Space:
+    _require_known(path, data, (*_DEFAULTS, "train", "weights"))
+    choices = {name: _choices(path, name, data.get(name, list(default))) for name, default in _DEFAULTS.items()}
+    train, weights = data.get("train", {}), data.get("weights", {})
+    if not isinstance(train, dict) or not isinstance(weights, dict):
+        raise ChipfitError("U001", f"'{path}': train and weights are tables", "[train], then a line for each setting")
+    allowed = tuple(f.name for f in dataclasses.fields(TrainSettings) if f.name not in _CHOSEN)
+    _require_known(path, train, allowed)
+    try:
+        settings = TrainSettings(**train)
+    except TypeError as error:
+        raise ChipfitError("U001", f"'{path}', [train]: {error}") from None
+    # a file of weights is named from where the space lies
+    known = {str(key): str((path.parent / file).resolve()) for key, file in weights.items()}
+    return Space(path.stem, choices, settings, known)
+
+
+def _require_known(path: Path, data: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    for key in data:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            raise ChipfitError("U001", f"'{path}' has an unknown key '{key}'", hint)
+
+
+def _choices(path: Path, name: str, found: Any) -> tuple[Any, ...]:
+    kind = _KINDS.get(name, str)
+    values: list[Any] = list(found) if isinstance(found, list) else []
+    is_right = all(isinstance(v, (int, float) if kind is float else kind) and not isinstance(v, bool) for v in values)
+    if not values or not is_right or len(set(values)) < len(values):
+        what = {str: "texts", int: "whole numbers", float: "numbers"}[kind]
+        raise ChipfitError("U001", f"'{path}': {name} is a list of different {what}", f"such as {name} = [...]")
+    if name == "colour" and not set(values) <= {"grey", "rgb"}:
+        raise ChipfitError("U001", f"'{path}': colour is grey or rgb, not {', '.join(values)}")
+    return tuple(sorted(map(kind, values))) if name in _KINDS else tuple(values)
