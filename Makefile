@@ -9,7 +9,7 @@ endif
 # tests run on as many processes as there are cores
 JOBS ?= auto
 
-.PHONY: setup setup-dev demo test lint format mutate memory bench bench-quantize example-mnist-gru clean
+.PHONY: setup setup-dev demo test lint format mutate memory bench bench-npu bench-quantize example-mnist-gru clean
 
 $(BIN)/chipfit: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,10 @@ memory: setup-dev  ## arena, scratch and state of real models: the table in docs
 
 bench: setup-dev  ## instructions, flash, RAM and stack of the benchmark models
 	$(BIN)/python benchmarks/run.py
+
+bench-npu: setup-dev  ## models on every Ethos-U, executed: the tables in docs/ethos-u.md; a GRU on MNIST: CHIPFIT_DATA
+	$(BIN)/python benchmarks/npu.py models
+	$(BIN)/python benchmarks/npu.py mnist
 
 bench-quantize: setup-dev  ## accuracy of quantized models beside others: the tables in docs/quantization.md
 	$(BIN)/python benchmarks/quantization.py

@@ -151,6 +151,16 @@ CODES: dict[str, ErrorCode] = {
         "the network does not learn",
         "The loss became infinite or no number: a smaller learning rate (--rate) helps as a rule.",
     ),
+    "N005": ErrorCode(
+        "a model that cannot learn",
+        "Fine-tuning and quantization-aware training go through every operator of a float model backwards. Those that "
+        "have no gradient here are named, with those that have one.",
+    ),
+    "N006": ErrorCode(
+        "the model cannot be made that small",
+        "A method of compression has removed all that it may, and the budget is not kept. What is left is said. Give "
+        "it a larger budget, combine it with another method, or begin with a smaller network.",
+    ),
     # O: operators
     "O001": ErrorCode(
         "operators that chipfit cannot compile",

@@ -82,6 +82,11 @@ COMMANDS = {
         *("deploy", "{float_digits}", "-b", "arduino-nano-33-ble", "--data", "{named_digits}", "--verify", "2"),
         *("-o", "{out}"),
     ],
+    "chipfit.compress": ["compress", "cluster", "{float_digits}", "--data", "{named_digits}", "-o", "{out}"],
+    "chipfit.sensitivity": ["compress", "sensitivity", "{float}", "--data", "{data}"],
+    "chipfit.search": [
+        *("search", "{space}", "-b", "arduino-nano-33-ble", "--data", "{photos}", "--trials", "1", "-o", "{out}"),
+    ],
     "chipfit.flash": ["flash", "{folder}", "-b", "nucleo-h743zi", "-f", "zephyr", "--dry-run"],
     "chipfit.monitor": ["monitor", "--port", "{port}", "--seconds", "0.1"],
     "chipfit.bench": ["bench", "{model}", "-b", "arduino-nano-33-ble"],
@@ -160,8 +165,12 @@ def test_documented_keys_are_those_printed(
     together = tmp_path / "set"
     if schema == "chipfit.run_set":
         assert cli("compile", demo_model, demo_model, "-b", "nucleo-l4r5zi", "-o", together).exit_code == 0
-    if schema == "chipfit.train":
+    if schema in ("chipfit.train", "chipfit.search"):
         write_training(tmp_path)
+    if schema == "chipfit.search":
+        pytest.importorskip("optuna", reason="the optuna package is not installed")
+        text = 'backbone = ["ds_cnn"]\nalpha = [0.125]\nsize = [32]\ncolour = ["grey"]\n[train]\nepochs = 1\n'
+        (tmp_path / "space.toml").write_text(text, encoding="utf-8")
     window = tmp_path / "window.tflite"
     window.write_bytes(to_tflite(small_net()))
     net = mobile(np.random.default_rng(0))
@@ -186,6 +195,7 @@ def test_documented_keys_are_those_printed(
         "digits": model_path("float32").with_name("digits_test.npz"),
         "names": tmp_path / "names.txt",
         "photos": tmp_path / "photos",
+        "space": tmp_path / "space.toml",
         "weights": tmp_path / "net.weights.h5",
         "model": demo_model,
         "folder": demo_folder,

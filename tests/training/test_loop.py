@@ -13,7 +13,8 @@ from chipfit.errors import ChipfitError
 from chipfit.graph import Array
 from chipfit.training.augment import NONE
 from chipfit.training.backbones import HEAD, Network, build
-from chipfit.training.loop import Data, Epoch, Loop, Phase, Plan, Progress, Watch
+from chipfit.training.learner import KerasLearner, Phase
+from chipfit.training.loop import Data, Epoch, Loop, Plan, Progress, Watch, steps_of
 from chipfit.training.numbers import Standard
 from chipfit.training.pictures import read_pictures
 from chipfit.training.run_folder import BEST, LAST, RunFolder
@@ -87,11 +88,17 @@ class Stop(Watch):
 def loop_of(keras: Any, data: Data, folder: Path, watch: Watch, plan: Plan = PLAN) -> Loop:
     keras.utils.set_random_seed(plan.seed)
     folder.mkdir(exist_ok=True)
-    return Loop(keras, build(NETWORK, "net"), data, plan, RunFolder(folder), watch)
+    learner = KerasLearner(keras, build(NETWORK, "net"), plan.kind, steps_of(data, plan.batch), data.standard)
+    return Loop(learner, data, plan, RunFolder(folder), watch)
+
+
+def model_of(loop: Loop) -> Any:
+    assert isinstance(loop.learner, KerasLearner)
+    return loop.learner.model
 
 
 def weights_of(loop: Loop) -> list[Array]:
-    return [np.asarray(a) for a in loop.model.get_weights()]
+    return [np.asarray(a) for a in model_of(loop).get_weights()]
 
 
 def without_times(progress: Progress) -> list[Epoch]:
@@ -127,17 +134,17 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(
 def test_the_head_learns_alone_first(keras: Any, data: Data, tmp_path: Path) -> None:
     """Statistics of batch norms, too, stay as they are until all layers learn."""
     loop = loop_of(keras, data, tmp_path / "run", Watch())
-    before = {layer.name: layer.get_weights() for layer in loop.model.layers}
+    before = {layer.name: layer.get_weights() for layer in model_of(loop).layers}
 
     def changed() -> set[str]:
-        now = {layer.name: layer.get_weights() for layer in loop.model.layers}
+        now = {layer.name: layer.get_weights() for layer in model_of(loop).layers}
         return {n for n in now if any((a != b).any() for a, b in zip(now[n], before[n], strict=True))}
 
     epochs = loop.run()
     next(epochs)
     assert changed() == {"head"} < set(HEAD)
     next(epochs)
-    assert {layer.name for layer in loop.model.layers if layer.weights} == changed()
+    assert {layer.name for layer in model_of(loop).layers if layer.weights} == changed()
 
 
 def test_the_best_one_is_on_the_disk(keras: Any, data: Data, whole: Loop) -> None:
@@ -159,7 +166,7 @@ def test_numbers_are_learned_standardised_and_kept_in_their_units(keras: Any, da
     loop = loop_of(keras, learned, tmp_path / "run", Watch(), replace(PLAN, kind="numbers", epochs=1))
     (progress,) = loop.run()
     assert (progress.history[0].accuracy, progress.history[0].val_accuracy, progress.best) == (None, None, 1)
-    now = loop.model.get_layer("head").get_weights()
+    now = model_of(loop).get_layer("head").get_weights()
     kept = keras.saving.load_model(tmp_path / "run" / BEST).get_layer("head").get_weights()
     for ours, wanted in zip(kept, standard.folded(*now), strict=True):
         np.testing.assert_array_equal(ours, wanted)

@@ -19,6 +19,7 @@ from chipfit.cli import (
     board,
     check,
     compile,
+    compress,
     convert,
     demo,
     deploy,
@@ -33,6 +34,7 @@ from chipfit.cli import (
     project,
     quantize,
     run,
+    search,
     stream,
     train,
     verify,
@@ -135,9 +137,11 @@ memory.add_to(app)
 stream.add_to(app)
 quantize.add_to(app)
 train.add_to(app)
+compress.add_to(app)
 check.add_to(app)
 convert.add_to(app)
 evaluate.add_to(app)
+search.add_to(app)
 deploy.add_to(app)
 flash.add_to(app)
 monitor.add_to(app)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chipfit.cli._console import Talk
+    from chipfit.deployment import Limits
     from chipfit.model import Model
     from chipfit.report.data import TensorInfo
     from chipfit.samples import Samples
@@ -39,6 +40,15 @@ ChannelsLast = Annotated[
 BoardName = Annotated[
     str, typer.Option("--board", "-b", metavar="BOARD", help="Name of a board, or a TOML file of your own.")
 ]
+MaxFlash = Annotated[
+    float | None, typer.Option("--max-flash", min=1, metavar="KIB", help="Flash that the program may take.")
+]
+MaxRam = Annotated[
+    float | None, typer.Option("--max-ram", min=1, metavar="KIB", help="RAM that it may take, stack included.")
+]
+MaxMs = Annotated[
+    float | None, typer.Option("--max-ms", min=0.001, metavar="MS", help="Milliseconds that one run may take.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (docs/json.md) instead of text.")]
 InputFile = Annotated[
     Path | None, typer.Option("--input", "-i", metavar="FILE", help="Inputs: .npy, or .npz with an array for each.")
@@ -53,6 +63,10 @@ Optimize = Annotated[
     typer.Option(
         "--optimize", help="One byte per weight; wider weights for speed; shared code for size; rows for little RAM."
     ),
+]
+Weights = Annotated[
+    Literal["plain", "compressed"],
+    typer.Option("--weights", help="Compressed: few different weights, or many zeros, take less flash, more time."),
 ]
 PreserveInput = Annotated[
     bool, typer.Option("--preserve-input", help="Keep the input's bytes: they are overwritten otherwise.")
@@ -114,3 +128,11 @@ def read_inputs(
             raise ChipfitError("U001", "--input and --random exclude each other", "leave out --random and --seed")
         return read_samples(file, inputs), f"from {file}"
     return random_samples(inputs, count or default, seed or 0), f"random (seed {seed or 0})"
+
+
+def limits_of(flash_kib: float | None, ram_kib: float | None, milliseconds: float | None) -> Limits:
+    """What ``--max-flash``, ``--max-ram`` and ``--max-ms`` say."""
+    from chipfit.deployment import Limits
+
+    flash, ram = (None if kib is None else int(kib * 1024) for kib in (flash_kib, ram_kib))
+    return Limits(flash, ram, milliseconds)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chipfit.cli._options import KINDS, AllowCode, AsJson, ChannelsLast, Optimize, Seed, load_model
+from chipfit.cli._options import KINDS, AllowCode, AsJson, ChannelsLast, Optimize, Seed, Weights, load_model
 from chipfit.errors import ChipfitError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def bench(
     samples: Annotated[int, typer.Option("--samples", min=1, metavar="N", help="N seeded random inputs.")] = 1,
     seed: Seed = None,
     optimize: Optimize = "balanced",
+    weights: Weights = "plain",
     compare: Annotated[
         Path | None, typer.Option("--compare", metavar="FILE", help="Show the change against an earlier -o FILE.")
     ] = None,
@@ -50,6 +51,7 @@ def bench(
             samples=samples,
             seed=seed or 0,
             optimize=optimize,
+            weights=weights,
             progress=say.say,
         )
     if out:

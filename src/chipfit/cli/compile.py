@@ -18,6 +18,7 @@ from chipfit.cli._options import (
     Optimize,
     Place,
     PreserveInput,
+    Weights,
     load_model,
 )
 from chipfit.cli._recurrent import Form, StateMode, Steps, in_form
@@ -41,6 +42,7 @@ def compile(
         typer.Option("--stack", min=64, metavar="BYTES", help="Stack to reserve.  [default: 4096; Uno: 256]"),
     ] = None,
     optimize: Optimize = "balanced",
+    weights: Weights = "plain",
     preserve_input: PreserveInput = False,
     input_form: InputForm = "whole",
     io_as_integers: IntegerIo = False,
@@ -75,9 +77,11 @@ def compile(
     from chipfit.report.data import CompileSetReport
     from chipfit.report.text_compile import compile_text
     from chipfit.report.text_set import compile_set_text
+    from chipfit.weights import WeightsReport, weights_report
 
     if separate_arenas and len(models) == 1:
         raise ChipfitError("U001", "--separate-arenas is for several models", "leave it out")
+    cost: WeightsReport | None = None
     with talk("reading the model" if len(models) == 1 else "reading the models") as say:
         loaded = [load_model(model, allow_code, channels_last, say) for model in models]
         loaded = [in_form(model, recurrent, recurrent_state, recurrent_steps) for model in loaded]
@@ -108,6 +112,7 @@ def compile(
             "stack_bytes": stack,
             "force": force,
             "optimize": optimize,
+            "weights": weights,
             "preserve_input": preserve_input,
             "input_rows": input_form == "rows",
             "place": place or (),
@@ -115,13 +120,18 @@ def compile(
         if len(loaded) > 1:
             report = chipfit.compile_models(loaded, board, out, separate_arenas=separate_arenas, **options).report
         else:
-            report = loaded[0].compile(board, out, **options).report
+            firmware = loaded[0].compile(board, out, **options)
+            report = firmware.report
+            if weights == "compressed":
+                say.say("running it beside the one with plain weights")
+                cost = weights_report(loaded[0], board, firmware, **{**options, "weights": "plain"})
     if as_json:
-        show_json(report.to_json())
+        single = {} if isinstance(report, CompileSetReport) else {"weights_cost": cost.to_json() if cost else None}
+        show_json(report.to_json() | single)
     elif isinstance(report, CompileSetReport):
         show(lambda width: compile_set_text(report, width, kernels=kernels))
     else:
-        show(lambda width: compile_text(report, width, kernels=kernels))
+        show(lambda width: compile_text(report, width, kernels=kernels, cost=cost))
 
 
 def _require_npu_options(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chipfit.cli._options import AsJson, BoardName, InputForm
+from chipfit.cli._options import AsJson, BoardName, InputForm, MaxFlash, MaxMs, MaxRam, limits_of
 from chipfit.cli._pictures import Mean, Resize, Scale, Side, Std, preprocessing
 from chipfit.errors import ChipfitError
 
@@ -70,15 +70,12 @@ def deploy(
         ),
     ] = "auto",
     input_form: InputForm = "whole",
-    max_flash: Annotated[
-        float | None, typer.Option("--max-flash", min=1, metavar="KIB", help="Flash that the program may take.")
-    ] = None,
-    max_ram: Annotated[
-        float | None, typer.Option("--max-ram", min=1, metavar="KIB", help="RAM that it may take, stack included.")
-    ] = None,
-    max_ms: Annotated[
-        float | None, typer.Option("--max-ms", min=0.001, metavar="MS", help="Milliseconds that one run may take.")
-    ] = None,
+    compress_weights: Annotated[
+        bool, typer.Option("--compress-weights", help="Weights in less flash: `--weights compressed` of compile.")
+    ] = False,
+    max_flash: MaxFlash = None,
+    max_ram: MaxRam = None,
+    max_ms: MaxMs = None,
     verify: Annotated[
         int, typer.Option("--verify", min=1, metavar="N", help="Samples that run on the emulated chip.")
     ] = 100,
@@ -94,7 +91,7 @@ def deploy(
     """
     from chipfit.cli._console import show, show_json
     from chipfit.cli._training import telling
-    from chipfit.deployment import Limits, Request
+    from chipfit.deployment import Request
     from chipfit.deployment import deploy as run
     from chipfit.quantize import Preprocessing
     from chipfit.report.text_deploy import deploy_text
@@ -114,8 +111,9 @@ def deploy(
         data=data,
         preprocessing=None if how == Preprocessing() else how,
         goal=None if optimize == "auto" else optimize,
-        limits=Limits(_bytes(max_flash), _bytes(max_ram), max_ms),
+        limits=limits_of(max_flash, max_ram, max_ms),
         rows=input_form == "rows",
+        weights="compressed" if compress_weights else "plain",
         verified=verify,
         force=force,
     )
@@ -149,10 +147,6 @@ def _refuse_idle(context: typer.Context, source: Path) -> None:
     if idle:
         options = ", ".join(f"--{name}" for name in sorted(idle))
         raise ChipfitError("U001", f"{options} has no meaning for '{source}'", f"it is for {what}: leave it out")
-
-
-def _bytes(kib: float | None) -> int | None:
-    return None if kib is None else int(kib * 1024)
 
 
 def _settings(

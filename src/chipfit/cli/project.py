@@ -7,15 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chipfit.cli._options import (
-    AllowCode,
-    AsJson,
-    BoardName,
-    ChannelsLast,
-    ModelFile,
-    Optimize,
-    load_model,
-)
+from chipfit.cli._options import AllowCode, AsJson, BoardName, ChannelsLast, ModelFile, Optimize, Weights, load_model
 from chipfit.cli._pictures import Mean, Resize, Scale, Side, Std, preprocessing
 from chipfit.errors import ChipfitError
 
@@ -29,7 +21,7 @@ def project(
             "--framework",
             "-f",
             metavar="NAME",
-            help="arduino, cmake, esp-idf, mbed, pico-sdk, platformio, stm32 or zephyr; of a .kmodel maixpy.",
+            help="arduino, cmake, esp-idf, mbed, pico-sdk, platformio, stm32, tflm or zephyr; of a .kmodel maixpy.",
         ),
     ],
     out: Annotated[
@@ -65,6 +57,7 @@ def project(
     mean: Mean = "0",
     std: Std = "1",
     optimize: Optimize = "balanced",
+    weights: Weights = "plain",
     stack: Annotated[
         int | None, typer.Option("--stack", min=256, metavar="BYTES", help="Stack to reserve.  [default: 4096]")
     ] = None,
@@ -108,6 +101,7 @@ def project(
             labels=names,
             preprocessing=how if how != Preprocessing() else None,
             optimize=optimize,
+            weights=weights,
             stack_bytes=stack,
             force=force,
         )

@@ -49,6 +49,12 @@ def train(
     alpha: Annotated[
         float | None, typer.Option("--alpha", metavar="A", help="Width, 0.125 to 1.  [default: 0.25]")
     ] = None,
+    depth: Annotated[
+        float,
+        typer.Option(
+            "--depth", metavar="D", help="Share of its blocks, of mobilenet_v1 and ds_cnn; the others are left out."
+        ),
+    ] = 1.0,
     size: Annotated[
         str, typer.Option("--size", metavar="N|HxW", help="Pixels of a picture's sides, 32 to 224 each.")
     ] = "64",
@@ -113,6 +119,11 @@ def train(
     label_smoothing: Annotated[
         float, typer.Option("--label-smoothing", metavar="S", help="Share of a label that all classes get.")
     ] = 0.0,
+    qat: Annotated[
+        bool,
+        typer.Option("--qat", help="Then learn in the integers of the chip, and write the int8 network, too."),
+    ] = False,
+    qat_epochs: Annotated[int, typer.Option("--qat-epochs", min=1, metavar="N", help="Epochs of that.")] = 4,
     seed: Annotated[
         int, typer.Option("--seed", min=0, metavar="S", help="Of all that is drawn: weights, order, augmentation.")
     ] = 0,
@@ -141,11 +152,12 @@ def train(
 
     height, width = size_of(size)
     values: dict[str, Any] = {
-        "backbone": backbone, "alpha": alpha, "grey": grey, "resize": resize, "weights": weights, "target": target,
+        "backbone": backbone, "alpha": alpha, "depth": depth, "grey": grey, "resize": resize,
+        "weights": weights, "target": target,
         "epochs": epochs, "frozen_epochs": frozen_epochs, "batch": batch, "rate": rate, "patience": patience,
         "dropout": dropout, "dense": dense, "augment": augment, "balance": balance,
         "label_smoothing": label_smoothing, "seed": seed, "validation_share": val_share,
-        "labels": None if labels is None else str(labels),
+        "labels": None if labels is None else str(labels), "qat": qat, "qat_epochs": qat_epochs,
     }  # fmt: skip
     options = {"validation_share": "val_share"}
     given = {name: value for name, value in values.items() if _is_given(context, options.get(name, name))}
@@ -198,7 +210,9 @@ def _trained(source: Source, out: Path, is_resumed: bool) -> TrainReport:
 
     settings = source.settings.resolved()
     try:
-        with telling((settings.frozen_epochs or 0) + settings.epochs) as (watch, reading):
+        with telling(
+            (settings.frozen_epochs or 0) + settings.epochs + (settings.qat_epochs if settings.qat else 0)
+        ) as (watch, reading):
             if is_resumed:
                 return resume(out, epochs=settings.epochs, watch=watch, progress=reading)
             return train(source.data, out, settings, validation=source.validation, watch=watch, progress=reading)

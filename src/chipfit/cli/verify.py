@@ -15,6 +15,7 @@ from chipfit.cli._options import (
     Optimize,
     RandomCount,
     Seed,
+    Weights,
     load_model,
     read_inputs,
 )
@@ -33,6 +34,7 @@ def verify(
     random: RandomCount = None,
     seed: Seed = None,
     optimize: Optimize = "balanced",
+    weights: Weights = "plain",
     no_oracles: Annotated[
         bool, typer.Option("--no-oracles", help="Leave out TFLite Micro and LiteRT, even if they are installed.")
     ] = False,
@@ -61,6 +63,7 @@ def verify(
             boards=boards,
             oracles=not no_oracles,
             optimize=optimize,
+            weights=weights,
             progress=lambda name: say.say(f"{name} runs"),
         )
     left_out = any(c.skipped is not None for c in report.comparisons[: len(boards)])

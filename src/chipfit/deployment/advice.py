@@ -36,7 +36,7 @@ SMALL = (("mobilenet_v1", 0.25), ("mobilenet_v1", 0.125), ("ds_cnn", 0.5))
 SMALL_MACS = 1_000_000
 """None of them has more."""
 
-_PLAIN = " ".join(("int8", *(f"-{step}" for step in STEPS)))
+_PLAIN = " ".join(f"-{step}" for step in STEPS)
 """Quantize without any step that looks at real data: the layers are the same."""
 
 
@@ -279,7 +279,7 @@ def _needs_of(network: Network, board: Board, limits: Limits, until: float) -> l
     return first_that_fits(untrained(network), board, GOALS, limits, until=until)
 
 
-def untrained(network: Network, name: str = "model") -> Model:
+def untrained(network: Network, name: str = "model", *, recipe: str = "int8") -> Model:
     """The network with random weights, quantized with random pictures: what it needs is what a trained one needs.
 
     Raises ChipfitError U001 for a network that cannot be built, T001 without Keras.
@@ -299,4 +299,4 @@ def untrained(network: Network, name: str = "model") -> Model:
     pixels = rng.integers(0, 256, (2, network.height, network.width, network.channels), dtype=np.uint8)
     value = model.graph.inputs[0]
     samples = Samples((how.apply(pixels).reshape(2, *value.shape),), (how.range(network.channels),), how)
-    return quantize_model(model, samples, _PLAIN).model
+    return quantize_model(model, samples, f"{recipe} {_PLAIN}").model

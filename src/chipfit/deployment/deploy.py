@@ -151,6 +151,7 @@ class _Deployment:
             file, model, judged = self._from_file()
         tried = self._fit(model)
         goal = ["--optimize", tried[-1].optimize]
+        goal += ["--weights", "compressed"] if asked.weights == "compressed" else []
         compiled = self._compile(model, file, goal, tried[-1])
         run, proof = self._prove(model, file, goal, judged)
         accuracy = self._judge(file, judged, run.outputs[0])
@@ -202,8 +203,9 @@ class _Deployment:
         self._fit(untrained(source.settings.network(classes)))
 
     def _from_run(self, run: Path, source: Source) -> tuple[Path, Model, Judged]:
-        self._model = str(RunFolder(run).read_run()["model"])
-        self._how = source.settings.preprocessing
+        kept = RunFolder(run).read_run()
+        self._model = str(kept["model"])
+        self._how = source.preprocessing
         self._float_file = run / f"{self._model}.tflite"
         trained = load(self._float_file)
         name = trained.graph.inputs[0].name
@@ -211,7 +213,13 @@ class _Deployment:
         calibration, validation = self._out / CALIBRATION_FILE, self._out / VALIDATION_FILE
         save_arrays(calibration, {name: pictures.calibration})
         save_arrays(validation, {name: pictures.validation, "labels": pictures.labels})
-        file, model = self._quantize(self._float_file, trained, calibration)
+        learned = f"{self._model}_int8.tflite"
+        if learned in kept["files"]:
+            # it has learned in these integers: they are not chosen again
+            file = run / learned
+            model = load(file)
+        else:
+            file, model = self._quantize(self._float_file, trained, calibration)
         judged = judged_by_pictures(model, pictures, self._how, self._asked.verified, name, validation)
         return file, model, judged
 
@@ -253,7 +261,7 @@ class _Deployment:
         asked = self._asked
         self._listener.now(f"does it fit {asked.board.name}?")
         started = time.monotonic()
-        tried = first_that_fits(model, asked.board, asked.goals, asked.limits, rows=asked.rows)
+        tried = first_that_fits(model, asked.board, asked.goals, asked.limits, rows=asked.rows, weights=asked.weights)
         took = time.monotonic() - started
         if tried[-1].fits:
             return tried
@@ -279,7 +287,9 @@ class _Deployment:
         asked, out = self._asked, self._out / FIRMWARE
         rows = ["--input", "rows"] if asked.rows else []
         with self._step("chipfit", "compile", str(file), "-b", asked.board_name, *goal, *rows, "-o", str(out)):
-            self._firmware = model.compile(asked.board, out, optimize=needs.optimize, input_rows=asked.rows)
+            self._firmware = model.compile(
+                asked.board, out, optimize=needs.optimize, input_rows=asked.rows, weights=asked.weights
+            )
         return self._firmware.report
 
     def _prove(self, model: Model, file: Path, goal: list[str], judged: Judged) -> tuple[RunReport, Proof]:
@@ -332,6 +342,7 @@ class _Deployment:
                 inputs=inputs,
                 preprocessing=self._how,
                 optimize=needs.optimize,
+                weights=asked.weights,
                 force=asked.force,
             )
         return shlex.join(["chipfit", "flash", str(out)])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chipfit.build import Aim, lower_for
+from chipfit.build import Aim, Weights, lower_for
 from chipfit.errors import ChipfitError
 from chipfit.memories import ram_needs
 from chipfit.model import Model
@@ -43,7 +43,7 @@ class Needs:
     run, None where it was not run.
 
     ``is_whole``: it was compiled; else these are constants alone, and arena, state and stack: it needs more.
-    ``problem``: why it does not fit; empty: it does.
+    ``problem``: why it does not fit; empty: it does. ``constants``: of the flash, the model's numbers as stored.
     """
 
     board: str
@@ -55,24 +55,28 @@ class Needs:
     instructions: int | None = None
     milliseconds: float | None = None
     problem: str = ""
+    constants: int | None = None
 
     @property
     def fits(self) -> bool:
         return not self.problem
 
 
-def needs(model: Model, board: Board, optimize: Aim, limits: Limits, *, rows: bool = False) -> Needs:
+def needs(
+    model: Model, board: Board, optimize: Aim, limits: Limits, *, rows: bool = False, weights: Weights = "plain"
+) -> Needs:
     """Compile a model for a board, run it there once on random input, and hold it against the limits.
 
     Raises ChipfitError O002 for a layer that the board's core has no kernel for.
     """
     with tempfile.TemporaryDirectory(prefix="chipfit-needs-") as folder:
         try:
-            firmware = model.compile(board, Path(folder) / "program", optimize=optimize, input_rows=rows)
+            program = Path(folder) / "program"
+            firmware = model.compile(board, program, optimize=optimize, input_rows=rows, weights=weights)
         except ChipfitError as error:
             if error.code != "M001":
                 raise
-            return _planned(model, board, optimize, rows, error)
+            return _planned(model, board, optimize, rows, weights, error)
         report = firmware.report
         instructions = milliseconds = None
         try:
@@ -82,28 +86,37 @@ def needs(model: Model, board: Board, optimize: Aim, limits: Limits, *, rows: bo
             if error.code != "T001":
                 raise
     flash, ram = report.flash.total or report.flash.weights, report.ram.total or report.ram.arena
-    found = Needs(board.name, optimize, rows, flash, ram, True, instructions, milliseconds)
+    stored = report.flash.weights
+    found = Needs(board.name, optimize, rows, flash, ram, True, instructions, milliseconds, constants=stored)
     return replace(found, problem="; ".join(limits.exceeded(found)))
 
 
-def _planned(model: Model, board: Board, optimize: Aim, rows: bool, error: ChipfitError) -> Needs:
-    program = lower_for(model.graph, board, optimize, input_rows=rows, stack_bytes=board.stack_bytes)
+def _planned(model: Model, board: Board, optimize: Aim, rows: bool, weights: Weights, error: ChipfitError) -> Needs:
+    stack = board.stack_bytes
+    program = lower_for(model.graph, board, optimize, input_rows=rows, weights=weights, stack_bytes=stack)
     flash = sum(c.data.nbytes for c in program.constants)
     ram = sum(ram_needs([program], board, board.stack_bytes).values())
     return Needs(board.name, optimize, rows, flash, ram, is_whole=False, problem=error.message.partition(": ")[2])
 
 
 def first_that_fits(
-    model: Model, board: Board, goals: Sequence[Aim], limits: Limits, *, rows: bool = False, until: float | None = None
+    model: Model,
+    board: Board,
+    goals: Sequence[Aim],
+    limits: Limits,
+    *,
+    rows: bool = False,
+    weights: Weights = "plain",
+    until: float | None = None,
 ) -> list[Needs]:
     """What each goal needs, up to the first that fits: the last one does, or none. Of weights that are too many by
     themselves, the first goal alone. ``until``: time (monotonic); a goal that would take longer, if it takes as long
     as the one before, is not tried."""
-    too_many = weight_bytes(model) > (limits.flash or flash_bytes(board))
+    too_many = weights == "plain" and weight_bytes(model) > (limits.flash or flash_bytes(board))
     tried: list[Needs] = []
     for goal in goals[:1] if too_many else goals:
         started = time.monotonic()
-        tried.append(needs(model, board, goal, limits, rows=rows))
+        tried.append(needs(model, board, goal, limits, rows=rows, weights=weights))
         now = time.monotonic()
         if tried[-1].fits or (until is not None and now + (now - started) > until):
             break
@@ -111,7 +124,7 @@ def first_that_fits(
 
 
 def weight_bytes(model: Model) -> int:
-    """Bytes of all constants as the model stores them: no goal has less."""
+    """Bytes of all constants as the model stores them: no goal has less, unless they are compressed."""
     return sum({v: v.type.nbytes for n in model.graph.nodes for v in n.operands if v.is_const}.values())
 
 

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chipfit.build import Aim
+from chipfit.build import Aim, Weights
 from chipfit.deployment.advice import Candidate, fits_weights
 from chipfit.deployment.figures import GOALS, Limits
 from chipfit.deployment.report import State
@@ -41,8 +41,8 @@ class Request:
 
     ``settings``, ``validation``: of training, for a folder of pictures; ``data``, ``preprocessing``: for a model.
     ``goal``: of the compiler; None: the first of :data:`~chipfit.deployment.figures.GOALS` that fits. ``rows``: the
-    picture comes row by row. ``verified``: how many pictures run on the emulated chip. ``force``: write into a folder
-    that is not deploy's, and over a project that was edited.
+    picture comes row by row. ``weights``: how they are stored. ``verified``: how many pictures run on the emulated
+    chip. ``force``: write into a folder that is not deploy's, and over a project that was edited.
     """
 
     source: Path
@@ -57,6 +57,7 @@ class Request:
     goal: Aim | None = None
     limits: Limits = field(default_factory=Limits)
     rows: bool = False
+    weights: Weights = "plain"
     verified: int = VERIFIED
     force: bool = False
 
@@ -75,6 +76,7 @@ class Request:
         words += ["--data", str(self.data)] if self.data else []
         words += ["--optimize", self.goal] if self.goal else []
         words += ["--input", "rows"] if self.rows else []
+        words += ["--compress-weights"] if self.weights == "compressed" else []
         words += ["--max-flash", f"{self.limits.flash / 1024:g}"] if self.limits.flash else []
         words += ["--max-ram", f"{self.limits.ram / 1024:g}"] if self.limits.ram else []
         words += ["--max-ms", f"{self.limits.milliseconds:g}"] if self.limits.milliseconds else []

@@ -16,7 +16,7 @@ from chipfit.quantization import CALIBRATED, TESTED
 from chipfit.quantize import Progress
 from chipfit.training.pictures import PictureSet, read_pictures
 from chipfit.training.run_folder import RUN, SPLIT
-from chipfit.training.split import Split, split_pictures
+from chipfit.training.split import Split, in_turns, split_pictures
 from chipfit.training.train import Source
 
 MOST_BYTES = 256 << 20
@@ -51,7 +51,7 @@ def pictures_of_run(run: Path, source: Source, progress: Progress) -> Pictures:
     settings = source.settings
     shape = (settings.height, settings.width, 1 if settings.grey else 3)
     found = read_pictures(
-        source.data, shape, preprocessing=settings.preprocessing, validation=source.validation, progress=progress
+        source.data, shape, preprocessing=source.preprocessing, validation=source.validation, progress=progress
     )
     split = split_pictures(found, settings.validation_share, settings.seed)
     _require_same(run, found, split)
@@ -70,18 +70,6 @@ def _require_same(run: Path, pictures: PictureSet, split: Split) -> None:
     if split.to_json(pictures) != kept:
         message = f"the pictures in '{pictures.folder}' are others than those that '{run}' was trained with"
         raise ChipfitError("N003", message, "train again: another -o")
-
-
-def in_turns(labels: Array, indices: Array, seed: int) -> Array:
-    """Indices in random order, one of each class after the other as long as there are any: so are the first ones of
-    all classes."""
-    rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(indices)
-    turns = np.empty(len(shuffled), np.int64)
-    for label in np.unique(labels[shuffled]):
-        own = np.flatnonzero(labels[shuffled] == label)
-        turns[own] = np.arange(len(own))
-    return shuffled[np.lexsort((labels[shuffled], turns))]
 
 
 def save_arrays(path: Path, arrays: dict[str, Array]) -> None:

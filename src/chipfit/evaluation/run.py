@@ -219,7 +219,7 @@ def _on_board(engine: Engine, sample: Sequence[Array], board: Board | None, prog
         try:
             firmware = model.compile(board, Path(folder) / "firmware")
         except ChipfitError as error:
-            if error.code not in ("M001", "O002"):
+            if error.code not in ("M001", "O002", "A003", "A004"):
                 raise
             return BoardFigures(problem=error.message)
         run = firmware.run([tuple(x[0] for x in engine.inputs(sample))])

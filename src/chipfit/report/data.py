@@ -36,8 +36,21 @@ class TensorInfo:
 
 
 @dataclass(frozen=True)
+class PackingInfo:
+    """How a layer's weights are stored compressed. Bytes of flash: ``plain``, that its kernel would read, and
+    ``packed``; ``parts``: how many times some of them are made, into ``scratch`` bytes of the arena."""
+
+    form: str
+    plain: int
+    packed: int
+    parts: int
+    scratch: int
+
+
+@dataclass(frozen=True)
 class LayerInfo:
-    """One layer of a compiled model. ``rejected``: kernels that were not taken, each with the reason."""
+    """One layer of a compiled model. ``rejected``: kernels that were not taken, each with the reason. ``packing``: None
+    where its weights are stored as its kernel reads them."""
 
     function: str
     name: str
@@ -46,6 +59,7 @@ class LayerInfo:
     macs: int
     output: str
     rejected: tuple[tuple[str, str], ...] = ()
+    packing: PackingInfo | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,7 @@ class MemoryUse:
 
 @dataclass(frozen=True)
 class CompileReport:
-    """``memories``: where a board has several of a kind, what lies in each."""
+    """``memories``: where a board has several of a kind, what lies in each. ``weights``: how they were to be stored."""
 
     model: str
     board: str
@@ -116,6 +130,7 @@ class CompileReport:
     compiler: str
     how: str = COMPUTED
     memories: tuple[MemoryUse, ...] = ()
+    weights: str = "plain"
 
     def to_json(self) -> dict[str, Any]:
         return envelope("chipfit.compile", self)
@@ -125,7 +140,8 @@ class CompileReport:
         """The report again. Raises KeyError, TypeError or ValueError where it is not one of this version."""
         if (data["schema"], data["version"]) != ("chipfit.compile", SCHEMA_VERSION):
             raise ValueError(f"{data['schema']} {data['version']}")
-        fields: dict[str, Any] = {f.name: data[f.name] for f in dataclasses.fields(CompileReport)}
+        names = {f.name for f in dataclasses.fields(CompileReport)} - {"weights"}  # which older folders have not
+        fields: dict[str, Any] = {name: data[name] for name in names} | {"weights": data.get("weights", "plain")}
         fields |= {
             "inputs": tuple(_tensor_info(d) for d in fields["inputs"]),
             "outputs": tuple(_tensor_info(d) for d in fields["outputs"]),
@@ -161,6 +177,7 @@ class CompileSetReport:
     compiler: str
     how: str = COMPUTED
     memories: tuple[MemoryUse, ...] = ()
+    weights: str = "plain"
 
     def to_json(self) -> dict[str, Any]:
         data = envelope("chipfit.compile_set", self)
@@ -172,7 +189,8 @@ class CompileSetReport:
         """The report again. Raises KeyError, TypeError or ValueError where it is not one of this version."""
         if (data["schema"], data["version"]) != ("chipfit.compile_set", SCHEMA_VERSION):
             raise ValueError(f"{data['schema']} {data['version']}")
-        fields: dict[str, Any] = {f.name: data[f.name] for f in dataclasses.fields(CompileSetReport)}
+        names = {f.name for f in dataclasses.fields(CompileSetReport)} - {"weights"}
+        fields: dict[str, Any] = {name: data[name] for name in names} | {"weights": data.get("weights", "plain")}
         fields |= {
             "models": tuple(CompileReport.from_json(d) for d in fields["models"]),
             "flash": Flash(**fields["flash"]),
@@ -188,7 +206,12 @@ def _tensor_info(data: Mapping[str, Any]) -> TensorInfo:
 
 
 def _layer_info(data: Mapping[str, Any]) -> LayerInfo:
-    fields: dict[str, Any] = {**data, "rejected": tuple((name, reason) for name, reason in data["rejected"])}
+    packing = data.get("packing")
+    fields: dict[str, Any] = {
+        **data,
+        "rejected": tuple((name, reason) for name, reason in data["rejected"]),
+        "packing": None if packing is None else PackingInfo(**packing),
+    }
     return LayerInfo(**fields)
 
 

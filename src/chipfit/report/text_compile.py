@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -22,12 +24,18 @@ from chipfit.report.text import (
     table,
     title,
 )
+from chipfit.report.text_weights import weights_text
+
+if TYPE_CHECKING:
+    from chipfit.weights import WeightsReport
 
 _NAME_WIDTH = 40
 
 
-def compile_text(report: CompileReport, width: int, *, kernels: bool = False) -> RenderableType:
-    """``kernels``: also the kernel of each layer, and why not another."""
+def compile_text(
+    report: CompileReport, width: int, *, kernels: bool = False, cost: WeightsReport | None = None
+) -> RenderableType:
+    """``kernels``: also the kernel of each layer, and why not another; ``cost``: what compressed weights save."""
     where = report.folder if report.folder.endswith("/") else f"{report.folder}/"
     head = title(f"Compiled {plural(len(report.layers), 'layer')} to {where}", f"in {report.seconds:.1f} s")
     return blocks(
@@ -35,6 +43,7 @@ def compile_text(report: CompileReport, width: int, *, kernels: bool = False) ->
         memory_text(report.flash, report.ram),
         memories_text(report.memories) if report.memories else None,
         kernel_text(report.layers, width) if kernels else None,
+        weights_text(cost, width) if cost else None,
         next_step(command("run", report.folder)),
     )
 

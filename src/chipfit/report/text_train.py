@@ -19,7 +19,7 @@ from chipfit.report.text import (
     title,
 )
 from chipfit.training.judge import Judgement, NumberJudgement
-from chipfit.training.report import TrainReport
+from chipfit.training.report import QatFigures, TrainReport
 
 _MOST_CLASSES = 12
 """Classes up to which the confusions of all of them are shown."""
@@ -104,13 +104,34 @@ def _facts(report: TrainReport) -> list[tuple[str, RenderableType]]:
             "epochs",
             f"{len(report.history)}, the best is number {report.best}; {report.seconds:.0f} s by {report.backend}",
         ),
+        *_of_integers(report),
         *((("figures", report.judgement.how),) if report.judgement else ()),
         ("folder", f"{report.folder}: {', '.join(report.files)}"),
     ]
     return lines
 
 
+def _of_integers(report: TrainReport) -> list[tuple[str, RenderableType]]:
+    return [] if report.qat is None else [("int8", _qat(report.qat))]
+
+
+def qat_text(made: QatFigures) -> RenderableType:
+    """What came of learning in integers, in a line."""
+    return facts([("int8", _qat(made))])
+
+
+def _qat(made: QatFigures) -> str:
+    epochs = f"{plural(len(made.history), 'epoch')}, the best is number {made.best}; {made.seconds:.0f} s"
+    if made.accuracy is None or made.int8_accuracy is None:
+        return f"learned in integers: {epochs}"
+    was = f"while it learned {100 * made.accuracy:.2f}%"
+    if made.float_accuracy is not None and made.rounded_accuracy is not None:
+        was += f", float {100 * made.float_accuracy:.2f}%, rounded only {100 * made.rounded_accuracy:.2f}%"
+    return f"{100 * made.int8_accuracy:.2f}% right ({was}); learned in integers: {epochs}"
+
+
 def _next(report: TrainReport, board: str) -> list[str]:
     model = str(Path(report.folder) / f"{report.model}.tflite")
     small = str(Path(report.folder) / f"{report.model}_int8.tflite")
-    return [command("quantize", model, "--data", report.data, "-o", small), command("compile", small, "-b", board)]
+    compiled = command("compile", small, "-b", board)
+    return [compiled] if report.qat else [command("quantize", model, "--data", report.data, "-o", small), compiled]

@@ -34,7 +34,8 @@ class Network:
 
     ``outputs``: of the last layer, a softmax over ``classes`` or a linear layer of ``numbers``. ``dropout``: share of
     the pooled features that training drops; ``dense``: units of a hidden layer behind them, 0: none. ``target``:
-    ``k210`` for a form that its KPU computes (mobilenet_v1 alone).
+    ``k210`` for a form that its KPU computes (mobilenet_v1 alone). ``depth``: share of the backbone's blocks; the
+    others are left out, those that change the size of a feature map never.
     Raises ChipfitError U001 for what cannot be built.
     """
 
@@ -48,9 +49,13 @@ class Network:
     dropout: float = 0.1
     dense: int = 0
     target: Target = "any"
+    depth: float = 1.0
 
     def __post_init__(self) -> None:
         one = backbone(self.backbone)
+        if not 0 < self.depth <= 1 or (self.depth < 1 and not one.optional):
+            hint = f"1, or less for {', '.join(b.name for b in BACKBONES.values() if b.optional)}: --depth"
+            raise ChipfitError("U001", f"{one.name} has no depth {self.depth:g}", hint)
         if self.alpha not in one.alphas and not (not one.alphas and ALPHAS[0] <= self.alpha <= ALPHAS[1]):
             known = " or ".join(map(str, one.alphas)) if one.alphas else f"{ALPHAS[0]} to {ALPHAS[1]:g}"
             raise ChipfitError("U001", f"{one.name} has no alpha {self.alpha:g}", f"it has {known}: --alpha")
@@ -76,10 +81,17 @@ class Network:
         return backbone(self.backbone).preprocessing[self.channels]
 
     @property
+    def left_out(self) -> tuple[int, ...]:
+        """Numbers of the blocks that the depth leaves out."""
+        one = backbone(self.backbone)
+        return one.optional[: round((1 - self.depth) * one.blocks)]
+
+    @property
     def title(self) -> str:
         """``mobilenet_v1 0.25, 64x64 RGB``."""
+        deep = "" if self.depth == 1 else f" depth {self.depth:g}"
         alpha = "" if backbone(self.backbone).alphas == (1.0,) else f" {self.alpha:g}"
-        return f"{self.backbone}{alpha}, {self.height}x{self.width} {'RGB' if self.channels == 3 else 'grey'}"
+        return f"{self.backbone}{alpha}{deep}, {self.height}x{self.width} {'RGB' if self.channels == 3 else 'grey'}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,8 @@ class Backbone:
     """``features``: Keras and a network to the model that gives its feature maps. ``alphas``: 1.0 alone, or none: any.
 
     ``pretrained``: Keras, an alpha and a side in pixels to its model with the weights of ImageNet, which are
-    downloaded; None: there are none. ``preprocessing``: by channels.
+    downloaded; None: there are none. ``preprocessing``: by channels. ``blocks``: how many there are; ``optional``:
+    those that may be left out, in this order.
     """
 
     name: str
@@ -95,6 +108,8 @@ class Backbone:
     pretrained: Callable[[Any, float, int], Any] | None
     preprocessing: dict[int, Preprocessing]
     alphas: tuple[float, ...] = ()
+    blocks: int = 0
+    optional: tuple[int, ...] = ()
 
 
 def backbone(name: str) -> Backbone:
@@ -126,14 +141,16 @@ def build(network: Network, name: str = "model") -> Any:
 _POINTWISE = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 _HALVED = (2, 4, 6, 12)
 """Numbers of the blocks with stride 2. Source: Howard et al., 2017, table 1."""
+_SPARE = (11, 10, 9, 8, 7, 13, 5, 3)
+"""Blocks that give as many channels as they take, with stride 1: the five alike first."""
 
 
 def _mobilenet_v1(keras: Any, network: Network) -> Any:
     """As ``keras.applications.MobileNet``, or the same weights in the form of the KPU.
 
     That form pads all sides alike, as the KPU does. It has no stride in a depthwise layer, which the KPU lacks, but in
-    the 1x1 layer behind it: that picks the same pixels. A stride that would leave fewer than 4 rows or columns is left
-    out.
+    the 1x1 layer behind it: that picks the same pixels. The KPU halves odd sizes downwards: the last row or column is
+    cut off before such a stride. A stride that would leave fewer than 4 rows or columns is left out.
     """
     layers, for_kpu = keras.layers, network.target == "k210"
 
@@ -144,12 +161,16 @@ def _mobilenet_v1(keras: Any, network: Network) -> Any:
         return int(filters * network.alpha)
 
     inputs = layers.Input((network.height, network.width, network.channels), name="input")
-    x = layers.ZeroPadding2D(1, name="conv1_pad")(inputs) if for_kpu else inputs
+    # below and to the right of an odd size there is no pixel that the first stride takes
+    around = tuple((1, 1 - side % 2) for side in (network.height, network.width))
+    x = layers.ZeroPadding2D(around, name="conv1_pad")(inputs) if for_kpu else inputs
     first = layers.Conv2D(width(32), 3, 2, padding="valid" if for_kpu else "same", name="conv1", use_bias=False)
     x = normed(first(x), "conv1")
     for block, filters in enumerate(_POINTWISE, 1):
+        if block in network.left_out:
+            continue
         stride = 2 if block in _HALVED else 1
-        if for_kpu and -(-min(x.shape[1:3]) // 2) < KPU_ROWS:
+        if for_kpu and min(x.shape[1:3]) // 2 < KPU_ROWS:
             stride = 1
         deep, shallow = (1, stride) if for_kpu else (stride, 1)
         if deep == 2:
@@ -157,6 +178,9 @@ def _mobilenet_v1(keras: Any, network: Network) -> Any:
         padding = "valid" if deep == 2 else "same"
         depthwise = layers.DepthwiseConv2D(3, deep, padding=padding, name=f"conv_dw_{block}", use_bias=False)
         x = normed(depthwise(x), f"conv_dw_{block}")
+        odd = [side % 2 for side in x.shape[1:3]]
+        if shallow == 2 and any(odd):
+            x = layers.Cropping2D(tuple((0, rest) for rest in odd), name=f"conv_crop_{block}")(x)
         x = normed(
             layers.Conv2D(width(filters), 1, shallow, name=f"conv_pw_{block}", use_bias=False)(x), f"conv_pw_{block}"
         )
@@ -166,6 +190,7 @@ def _mobilenet_v1(keras: Any, network: Network) -> Any:
 # ---------------------------------------------------------------------------------------------- ds_cnn
 
 _FILTERS, _DS_STRIDES = 64, (2, 1, 2, 1)
+_DS_SPARE = (4, 2)
 
 
 def _ds_cnn(keras: Any, network: Network) -> Any:
@@ -179,6 +204,8 @@ def _ds_cnn(keras: Any, network: Network) -> Any:
     inputs = layers.Input((network.height, network.width, network.channels), name="input")
     x = normed(layers.Conv2D(filters, 3, 2, padding="same", name="stem", use_bias=False)(inputs), "stem")
     for block, stride in enumerate(_DS_STRIDES, 1):
+        if block in network.left_out:
+            continue
         depthwise = layers.DepthwiseConv2D(3, stride, padding="same", name=f"block_{block}_dw", use_bias=False)
         x = normed(depthwise(x), f"block_{block}_dw")
         x = normed(layers.Conv2D(filters, 1, name=f"block_{block}_pw", use_bias=False)(x), f"block_{block}_pw")
@@ -234,10 +261,10 @@ _STANDARD = {
 BACKBONES = {
     one.name: one
     for one in (
-        Backbone("mobilenet_v1", _mobilenet_v1, _of_imagenet("MobileNet"), _SIGNED),
+        Backbone("mobilenet_v1", _mobilenet_v1, _of_imagenet("MobileNet"), _SIGNED, (), len(_POINTWISE), _SPARE),
         Backbone("mobilenet_v2", _mobilenet_v2, _of_imagenet("MobileNetV2"), _SIGNED),
         Backbone("mobilenet_v3_small", _mobilenet_v3_small, _of_imagenet("MobileNetV3Small"), _SIGNED),
-        Backbone("ds_cnn", _ds_cnn, None, _SIGNED),
+        Backbone("ds_cnn", _ds_cnn, None, _SIGNED, (), len(_DS_STRIDES), _DS_SPARE),
         Backbone(
             "efficientnet_b0", _efficientnet_b0, _of_imagenet("EfficientNetB0", has_alpha=False), _STANDARD, (1.0,)
         ),

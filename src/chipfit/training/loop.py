@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,18 +14,13 @@ from chipfit.errors import ChipfitError
 from chipfit.graph import Array
 from chipfit.quantize import Preprocessing
 from chipfit.training.augment import Augmentation, batches
-from chipfit.training.backbones import HEAD, Outputs
+from chipfit.training.backbones import Outputs
 from chipfit.training.judge import cross_entropy, outputs_of
+from chipfit.training.learner import Learner, Phase
 from chipfit.training.numbers import Standard
 from chipfit.training.pictures import PictureSet
-from chipfit.training.run_folder import BEST, RunFolder
+from chipfit.training.run_folder import LAST, RunFolder
 from chipfit.training.split import Split
-
-Phase = Literal["head", "all"]
-
-_FOLLOWED = 4
-"""Batch norms forget this many times in an epoch."""
-_LEAST_MOMENTUM = 0.5
 
 _LOWER = 0.3
 """The learning rate is multiplied by it when validation gets no better."""
@@ -63,6 +57,19 @@ class Watch:
         """After each epoch, when all of it is on the disk."""
 
 
+class Behind(Watch):
+    """Tells another one of epochs that follow ``before`` others."""
+
+    def __init__(self, watch: Watch, before: int) -> None:
+        self._watch, self._before = watch, before
+
+    def batch(self, number: int, phase: Phase, done: int, total: int, loss: float, accuracy: float | None) -> None:
+        self._watch.batch(self._before + number, phase, done, total, loss, accuracy)
+
+    def epoch(self, epoch: Epoch, is_best: bool) -> None:
+        self._watch.epoch(replace(epoch, number=self._before + epoch.number), is_best)
+
+
 @dataclass(frozen=True)
 class Data:
     """``names``: of the outputs. ``targets``: (labels, outputs), float32: what the network should say for each label;
@@ -83,7 +90,8 @@ class Data:
 @dataclass(frozen=True)
 class Plan:
     """``frozen``: epochs in which the head alone learns; ``epochs``: all. ``patience``: so many epochs of the second
-    phase without a better one end it, 0: none do; half as many lower the learning rate."""
+    phase without a better one end it, 0: none do; half as many lower the learning rate. ``falls``: it also falls from
+    epoch to epoch, along a quarter of a cosine wave."""
 
     kind: Outputs
     frozen: int
@@ -93,9 +101,15 @@ class Plan:
     patience: int
     augmentation: Augmentation
     seed: int
+    falls: bool = False
 
     def phase(self, number: int) -> Phase:
         return "head" if number <= self.frozen else "all"
+
+    def part(self, number: int) -> float:
+        """What an epoch learns with of the rate that it would have if that did not fall."""
+        done = max(0, number - 1 - self.frozen) / max(1, self.epochs - self.frozen)
+        return math.cos(done * math.pi / 2) if self.falls else 1.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +134,7 @@ class Progress:
         is_better = self.best_epoch is None or epoch.score > self.best_epoch.score
         begins = plan.phase(epoch.number + 1) != epoch.phase
         waited = 0 if is_better or begins else self.waited + 1
-        rate = plan.rate if begins else self.rate
+        rate = plan.rate if begins else self.rate * plan.part(epoch.number + 1) / plan.part(epoch.number)
         lowers = plan.patience and epoch.phase == "all" and waited and waited % max(1, plan.patience // 2) == 0
         return Progress(
             rate=rate * _LOWER if lowers else rate,
@@ -140,36 +154,30 @@ class Progress:
 
 @dataclass
 class Loop:
-    """One run. ``model``: with the weights that it begins with; ``folder``: where all goes."""
+    """One run. ``learner``: with the weights that it begins with; ``folder``: where all goes; ``state``: the file of
+    it that a run goes on with."""
 
-    keras: Any
-    model: Any
+    learner: Learner
     data: Data
     plan: Plan
     folder: RunFolder
     watch: Watch
+    state: str = LAST
     progress: Progress = field(init=False)
 
     def __post_init__(self) -> None:
         self.progress = Progress(self.plan.rate)
-        steps = self._steps()
-        for layer in self.model.layers:
-            if isinstance(layer, self.keras.layers.BatchNormalization):
-                # statistics that follow within an epoch, however few batches it has
-                layer.momentum = max(_LEAST_MOMENTUM, min(layer.momentum, 1 - _FOLLOWED / steps))
-        # it shares the layers and knows no optimizer, which a saved model has no use for
-        self._saved = self.keras.Model(self.model.input, self.model.output, name=self.model.name)
 
     def resume(self) -> None:
         """Go on where the folder's last epoch ended. Raises ChipfitError N003 if it is of another network."""
-        last = self.folder.read_last()
+        last = self.folder.read_last(self.state)
         if last is None:
             return
         arrays, state = last
         try:
             self.progress = Progress.from_json(state)
-            self._compile(self.plan.phase(len(self.progress.history)))
-            for variable, array in zip(self._variables(), arrays, strict=True):
+            self.learner.begin(self.plan.phase(len(self.progress.history)), self.progress.rate)
+            for variable, array in zip(self.learner.variables(), arrays, strict=True):
                 variable.assign(array)
         except (ValueError, LookupError, TypeError) as error:
             raise ChipfitError(
@@ -179,67 +187,38 @@ class Loop:
     def run(self) -> Iterator[Progress]:
         """After each epoch what has happened so far, until it is over. Raises ChipfitError N004 for an infinite loss,
         P003 where the folder cannot be written."""
-        compiled = self.plan.phase(len(self.progress.history)) if self.progress.history else None
+        begun = self.plan.phase(len(self.progress.history)) if self.progress.history else None
+        convert = self.learner.keras.ops.convert_to_numpy
         while not self.progress.is_over(self.plan):
             number = len(self.progress.history) + 1
             phase = self.plan.phase(number)
-            if phase != compiled:
-                self._compile(phase)
-                compiled = phase
-            self.model.optimizer.learning_rate = self.progress.rate
+            if phase != begun:
+                self.learner.begin(phase, self.progress.rate)
+                begun = phase
+            self.learner.set_rate(self.progress.rate)
             epoch = self._epoch(number, phase)
             self.progress = self.progress.after(epoch, self.plan)
             is_best = self.progress.best == number
             if is_best:
-                with self.folder.staged(BEST) as part, self._in_units():
-                    self._saved.save(part)
-            self.folder.write_last(
-                [self.keras.ops.convert_to_numpy(v) for v in self._variables()], self.progress.to_json()
-            )
+                self.learner.save(self.folder)
+            variables = [convert(v) for v in self.learner.variables()]
+            self.folder.write_last(variables, self.progress.to_json(), self.state)
             self.watch.epoch(epoch, is_best)
             yield self.progress
-
-    def _compile(self, phase: Phase) -> None:
-        """With a new optimizer. Frozen batch norms keep their statistics and use them."""
-        for layer in self.model.layers:
-            layer.trainable = phase == "all" or layer.name in HEAD
-        is_classes = self.plan.kind == "classes"
-        self.model.compile(
-            self.keras.optimizers.Adam(self.progress.rate),
-            "categorical_crossentropy" if is_classes else "mean_squared_error",
-            metrics=["accuracy"] if is_classes else None,
-        )
-        self.model.optimizer.build(self.model.trainable_variables)
-
-    @contextmanager
-    def _in_units(self) -> Generator[None]:
-        """The last layer gives numbers in their units meanwhile; it learns standardised ones."""
-        standard, head = self.data.standard, self.model.get_layer(HEAD[-1])
-        learned = head.get_weights()
-        if standard is not None:
-            head.set_weights(standard.folded(*learned))
-        try:
-            yield
-        finally:
-            head.set_weights(learned)
-
-    def _variables(self) -> list[Any]:
-        """All that changes while it learns: weights, statistics, states of random numbers, the optimizer's."""
-        return [*self.model.variables, *self.model.optimizer.variables]
 
     def _epoch(self, number: int, phase: Phase) -> Epoch:
         began, data, plan = time.perf_counter(), self.data, self.plan
         # what is drawn depends on the epoch alone, so that a resumed run draws the same; dropout of PyTorch draws from
         # the process's generator
         rng = np.random.default_rng([plan.seed, number])
-        self.keras.utils.set_random_seed(int(rng.integers(1 << 31)))
-        total = self._steps()
+        self.learner.keras.utils.set_random_seed(int(rng.integers(1 << 31)))
+        self.learner.epoch(number)
+        total = steps_of(data, plan.batch)
         sums, seen = np.zeros(2), 0
         drawn = batches(data.pictures, data.split.train, plan.batch, plan.augmentation, rng)
         for done, (pixels, labels) in enumerate(drawn, 1):
             x, y, weights = data.preprocessing.apply(pixels), data.targets[labels], data.weights[labels]
-            logs = self.model.train_on_batch(x, y, sample_weight=weights, return_dict=True)
-            sums += len(labels) * np.array([logs["loss"], logs.get("accuracy", math.nan)], np.float64)
+            sums += len(labels) * np.array(self.learner.train(x, y, weights), np.float64)
             seen += len(labels)
             loss, accuracy = _means(sums, seen)
             if not math.isfinite(loss):
@@ -247,22 +226,24 @@ class Loop:
                 raise ChipfitError("N004", f"the loss of epoch {number} is {loss} after {done} batches", hint)
             self.watch.batch(number, phase, done, total, loss, accuracy)
         loss, accuracy = _means(sums, seen)
-        val_loss, val_accuracy = self._validate()
+        val_loss, val_accuracy = self.validate()
         seconds = time.perf_counter() - began
         return Epoch(number, phase, loss, accuracy, val_loss, val_accuracy, self.progress.rate, seconds)
 
-    def _steps(self) -> int:
-        """Batches of an epoch."""
-        return -(-len(self.data.split.train) // self.plan.batch)
-
-    def _validate(self) -> tuple[float, float | None]:
+    def validate(self) -> tuple[float, float | None]:
+        """Loss and accuracy on the pictures for validation as it is now; no accuracy of numbers."""
         data = self.data
         indices = data.split.validation
-        outputs = outputs_of(self.model.predict_on_batch, data.pictures, indices, data.preprocessing)
+        outputs = outputs_of(self.learner.predict, data.pictures, indices, data.preprocessing)
         labels = data.pictures.labels[indices]
         if self.plan.kind == "numbers":
             return float(np.square(outputs - data.targets[labels]).mean()), None
         return cross_entropy(outputs, labels), float((outputs.argmax(axis=1) == labels).mean())
+
+
+def steps_of(data: Data, batch: int) -> int:
+    """Batches of an epoch."""
+    return -(-len(data.split.train) // batch)
 
 
 def _means(sums: Array, count: int) -> tuple[float, float | None]:

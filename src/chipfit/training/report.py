@@ -19,6 +19,25 @@ Status = Literal["running", "interrupted", "finished"]
 
 
 @dataclass(frozen=True)
+class QatFigures:
+    """Of quantization-aware training, as shares of right answers on the pictures for validation; None: the network
+    tells no classes. ``float_accuracy``: of the float network that it began with; ``rounded_accuracy``: of that one in
+    integers, rounded to the nearest, before it learned; ``accuracy``: of what was learned, by its own evaluation;
+    ``int8_accuracy``: of the int8 network that was written. ``recipe``: of its integers. ``best``: number of the epoch
+    that was kept; ``seconds``: of all."""
+
+    recipe: str
+    float_accuracy: float | None
+    rounded_accuracy: float | None
+    accuracy: float | None
+    int8_accuracy: float | None
+    best: int
+    history: tuple[Epoch, ...]
+    seconds: float
+    how: str = "measured (Keras in the integers of the int8 network, and its C on this computer)"
+
+
+@dataclass(frozen=True)
 class TrainReport:
     """``folder``: of the run; ``data``, ``validation_data``: of the pictures. ``command``: says the same to a shell.
 
@@ -27,7 +46,8 @@ class TrainReport:
     classes, or of columns of numbers. ``training``, ``validation``: pictures of each class, or of all together;
     ``split``: who decided; ``broken``: files that were left out; ``pictures_digest``: of all pictures and of the split.
     ``best``: number of the epoch that was kept, and that ``judgement`` is of; None: not finished. ``files``: what is in
-    the folder. ``seconds``: of all epochs.
+    the folder. ``seconds``: of all epochs. ``qat``: what came of quantization-aware training behind them; None: not
+    asked for, or not finished.
     """
 
     model: str
@@ -56,6 +76,7 @@ class TrainReport:
     judgement: Judgement | NumberJudgement | None = None
     files: tuple[str, ...] = ()
     seconds: float = 0.0
+    qat: QatFigures | None = None
 
     def to_json(self) -> dict[str, Any]:
         return envelope(SCHEMA, self)

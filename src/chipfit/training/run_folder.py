@@ -18,8 +18,10 @@ from chipfit.files import PART, staged_file
 from chipfit.graph import Array
 
 RUN, BEST, LAST, SPLIT = "run.json", "best.keras", "last.npz", "split.json"
+QAT_LAST, QAT_BEST = "qat_last.npz", "qat_best.npz"
 CURVES, SHEET = "curves.png", "samples.png"
-SCHEMA = "chipfit.train"
+SCHEMA, COMPRESSED = "chipfit.train", "chipfit.compress"
+"""Of ``run.json``: a network that was trained, or one that was made smaller. Both say where their pictures are."""
 
 _STATE = "state"
 
@@ -64,7 +66,7 @@ class RunFolder:
         file = self.path / RUN
         try:
             data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            if (data["schema"], data["version"]) != (SCHEMA, 1):
+            if data["schema"] not in (SCHEMA, COMPRESSED) or data["version"] != 1:
                 raise ChipfitError("N003", f"'{file}' is of another version of chipfit", "start anew: another -o")
         except FileNotFoundError:
             hint = "without --resume a run begins; -o names its folder"
@@ -73,16 +75,27 @@ class RunFolder:
             raise ChipfitError("N003", f"'{file}' cannot be read: {error}", "start anew: another -o") from None
         return data
 
-    def write_last(self, arrays: Sequence[Array], state: Mapping[str, Any]) -> None:
+    def write_arrays(self, name: str, arrays: Mapping[str, Array]) -> None:
+        """Arrays by any names, whole or not at all."""
+        self.write_last(list(arrays.values()), {"names": list(arrays)}, name)
+
+    def read_arrays(self, name: str) -> dict[str, Array]:
+        """What :meth:`write_arrays` wrote. Raises ChipfitError N003 where that is not there or damaged."""
+        last = self.read_last(name)
+        if last is None:
+            raise ChipfitError("N003", f"'{self.path}' holds no {name}", "start anew: another -o")
+        return dict(zip(last[1]["names"], last[0], strict=True))
+
+    def write_last(self, arrays: Sequence[Array], state: Mapping[str, Any], name: str = LAST) -> None:
         """Where a run goes on: all variables in their order, and what else it must know."""
         data = io.BytesIO()
         named = {str(i): array for i, array in enumerate(arrays)}
         np.savez(data, allow_pickle=False, **{_STATE: np.array(json.dumps(state)), **named})
-        self.write(LAST, data.getvalue())
+        self.write(name, data.getvalue())
 
-    def read_last(self) -> tuple[list[Array], dict[str, Any]] | None:
+    def read_last(self, name: str = LAST) -> tuple[list[Array], dict[str, Any]] | None:
         """What :meth:`write_last` wrote; None before the end of the first epoch. Raises ChipfitError N003."""
-        file = self.path / LAST
+        file = self.path / name
         try:
             with np.load(file, allow_pickle=False) as data:
                 return [data[str(i)] for i in range(len(data.files) - 1)], json.loads(str(data[_STATE]))

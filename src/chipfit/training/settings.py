@@ -20,11 +20,16 @@ _FROZEN = 1
 """Epochs for the head alone, where the backbone has been trained before."""
 
 _OPTIONS = {
-    "backbone": "--backbone", "alpha": "--alpha", "target": "--for", "weights": "--weights", "epochs": "--epochs",
+    "backbone": "--backbone", "alpha": "--alpha", "depth": "--depth", "target": "--for",
+    "weights": "--weights", "epochs": "--epochs",
     "frozen_epochs": "--frozen-epochs", "batch": "--batch", "rate": "--rate", "dropout": "--dropout",
     "dense": "--dense", "augment": "--augment", "label_smoothing": "--label-smoothing", "patience": "--patience",
     "validation_share": "--val-share", "resize": "--resize", "seed": "--seed", "grey": "--grey", "labels": "--labels",
+    "qat": "--qat", "qat_epochs": "--qat-epochs",
 }  # fmt: skip
+
+_LATER = ("depth", "qat", "qat_epochs")
+"""What runs of earlier versions have not."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +37,16 @@ class TrainSettings:
     """How a network is trained.
 
     ``backbone``, ``alpha`` (None: 0.25, or 1 where there is no other), ``height``, ``width``, ``grey``, ``dropout``,
-    ``dense``, ``target``: see :class:`~chipfit.training.backbones.Network`. ``weights``: ``imagenet`` or a file; None:
-    random ones. ``frozen_epochs``: in which the head alone learns; None: 1 with weights, else 0. ``epochs``: behind
-    them, in which all layers do. ``rate``: of Adam, at the beginning of both. ``augment``: see
+    ``dense``, ``target``, ``depth``: see :class:`~chipfit.training.backbones.Network`. ``weights``: ``imagenet`` or a
+    file; None: random ones. ``frozen_epochs``: in which the head alone learns; None: 1 with weights, else 0.
+    ``epochs``: behind them, in which all layers do. ``rate``: of Adam, at the beginning of both. ``augment``: see
     :func:`~chipfit.training.augment.parse_augmentation`; None: ``light`` for classes, ``colours`` for numbers.
     ``balance``: pictures of small classes count more.
     ``label_smoothing``: share of each label that is spread over all classes. ``patience``: so many epochs without a
     better one end the training, half as many lower the rate; 0: neither. ``validation_share``: of the pictures of each
     class, where no folder is for it. ``resize``: pictures are cut (``crop``) or stretched to the network's size.
     ``labels``: a ``.csv`` file with numbers for each picture, which the network learns instead of classes.
+    ``qat``: then it learns ``qat_epochs`` more in the integers that it is deployed with (quantization-aware training).
     Raises ChipfitError U001 for values that make no sense.
     """
 
@@ -65,9 +71,13 @@ class TrainSettings:
     resize: Literal["crop", "stretch"] = "stretch"
     seed: int = 0
     labels: str | None = None
+    depth: float = 1.0
+    qat: bool = False
+    qat_epochs: int = 4
 
     def __post_init__(self) -> None:
         positive = {"--epochs": self.epochs, "--batch": self.batch, "--rate": self.rate}
+        positive["--qat-epochs"] = self.qat_epochs
         for option, value in positive.items():
             if not value > 0:
                 raise ChipfitError("U001", f"{option} {value:g} trains nothing", "it is more than 0")
@@ -102,7 +112,7 @@ class TrainSettings:
         alpha = (*backbone(self.backbone).alphas, _ALPHA)[0] if self.alpha is None else self.alpha
         return Network(
             self.backbone, alpha, self.height, self.width, 1 if self.grey else 3, outputs, self.kind,
-            dropout=self.dropout, dense=self.dense, target=self.target,
+            dropout=self.dropout, dense=self.dense, target=self.target, depth=self.depth,
         )  # fmt: skip
 
     @property
@@ -132,4 +142,6 @@ class TrainSettings:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> TrainSettings:
         """Raises LookupError or TypeError for what is none."""
-        return TrainSettings(**{f.name: data[f.name] for f in fields(TrainSettings)})
+        return TrainSettings(
+            **{f.name: data[f.name] for f in fields(TrainSettings) if f.name in data or f.name not in _LATER}
+        )

@@ -132,3 +132,15 @@ def _of_other_class(pictures: PictureSet, same: Sequence[int]) -> Iterator[tuple
     for i in same[1:]:
         if pictures.labels[i] != pictures.labels[first]:
             yield pictures.files[first], pictures.files[i]
+
+
+def in_turns(labels: Array, indices: Array, seed: int) -> Array:
+    """Indices in random order, one of each class after the other as long as there are any: so are the first ones of
+    all classes."""
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(indices)
+    turns = np.empty(len(shuffled), np.int64)
+    for label in np.unique(labels[shuffled]):
+        own = np.flatnonzero(labels[shuffled] == label)
+        turns[own] = np.arange(len(own))
+    return shuffled[np.lexsort((labels[shuffled], turns))]

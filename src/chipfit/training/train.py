@@ -7,41 +7,54 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chipfit.errors import ChipfitError
 from chipfit.exporters import to_tflite
-from chipfit.graph import Array
+from chipfit.graph import Array, Graph
 from chipfit.metadata import Facts
 from chipfit.model import load
+from chipfit.quantize import Preprocessing, no_progress
 from chipfit.quantize import Progress as Reading
-from chipfit.quantize import no_progress
 from chipfit.training.augment import parse_augmentation
 from chipfit.training.backbones import build
 from chipfit.training.backend import require_keras, start_keras, use_threads, versions
 from chipfit.training.curves import curves_png
 from chipfit.training.data import as_one_group, read_data
 from chipfit.training.judge import judge, judge_numbers, outputs_of
-from chipfit.training.loop import Data, Loop, Plan, Watch
+from chipfit.training.learner import KerasLearner
+from chipfit.training.loop import Behind, Data, Loop, Plan, Watch, steps_of
 from chipfit.training.report import TrainReport
-from chipfit.training.run_folder import BEST, CURVES, LAST, RUN, SHEET, SPLIT, RunFolder
+from chipfit.training.run_folder import BEST, CURVES, LAST, QAT_BEST, QAT_LAST, RUN, SCHEMA, SHEET, SPLIT, RunFolder
 from chipfit.training.settings import TrainSettings
 from chipfit.training.sheet import draw_sheet
 from chipfit.training.weights import load_weights
 
+if TYPE_CHECKING:
+    from chipfit.trainable.tune import TuneSettings
+
 _NOBODY = Watch()
 _DEFAULT = TrainSettings()
+
+_QAT_RATE = 0.4
+"""Of the learning rate: the network has learned already."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where pictures come from, and how they are to be learned: what a run's folder repeats."""
+    """Where pictures come from, and how they are to be learned: what a run's folder repeats. ``inputs``: how pictures
+    become inputs, where the run says it; None: as the backbone wants it."""
 
     data: Path
     validation: Path | None
     settings: TrainSettings
+    inputs: Preprocessing | None = None
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.inputs or self.settings.preprocessing
 
 
 def train(
@@ -88,18 +101,33 @@ def resume(
     if epochs is not None:
         source = replace(source, settings=replace(source.settings, epochs=epochs))
     kept = folder.read_run()
+    if kept["schema"] != SCHEMA:
+        raise ChipfitError("N003", f"the run in '{out}' is one of chipfit compress", "that goes on with it: --resume")
     return _Run(source, folder, str(kept["model"]), watch).go_on(str(kept["pictures_digest"]), cache, progress)
 
 
 def source_of(out: str | Path) -> Source:
-    """What a run was made of, by its folder. Raises ChipfitError N003 where that is no run."""
+    """What a run was made of, by its folder. Raises ChipfitError N003 where that is no run, or one without pictures."""
     kept = RunFolder(Path(out)).read_run()
+    if kept.get("settings", {}) is None:
+        hint = f"name its model: {Path(out) / str(kept.get('model'))}.tflite, with --data"
+        raise ChipfitError("N003", f"the run in '{out}' was made without a folder of pictures", hint)
     try:
         validation = kept["validation_data"]
         settings = TrainSettings.from_json(kept["settings"])
-        return Source(Path(kept["data"]), None if validation is None else Path(validation), settings)
+        how = Preprocessing.from_json(kept["preprocessing"])
+        return Source(Path(kept["data"]), None if validation is None else Path(validation), settings, how)
     except (LookupError, TypeError) as error:
         raise ChipfitError("N003", f"'{out}/{RUN}' is damaged: {error}", "start anew: another -o") from None
+
+
+def qat_settings(settings: TrainSettings) -> TuneSettings:
+    """How a network goes on learning behind its training, in integers."""
+    from chipfit.trainable.tune import TuneSettings
+
+    return TuneSettings(
+        settings.qat_epochs, settings.rate * _QAT_RATE, settings.batch, settings.augment or "none", seed=settings.seed
+    )
 
 
 class _Run:
@@ -109,7 +137,7 @@ class _Run:
 
     def __init__(self, source: Source, folder: RunFolder, name: str | None, watch: Watch) -> None:
         self._source, self._settings, self._folder, self._watch = source, source.settings, folder, watch
-        self._name = name or _name_of(source.data)
+        self._name = name or model_name(source.data)
 
     def begin(self, cache: str | Path | bool, progress: Reading) -> TrainReport:
         require_keras()
@@ -176,17 +204,25 @@ class _Run:
             network.kind, frozen, frozen + settings.epochs, settings.batch, settings.rate, settings.patience,
             parse_augmentation(settings.augment or ""), settings.seed,
         )  # fmt: skip
-        return Loop(keras, model, data, plan, self._folder, self._watch)
+        learner = KerasLearner(keras, model, plan.kind, steps_of(data, plan.batch), data.standard)
+        return Loop(learner, data, plan, self._folder, self._watch)
 
     def _learned(self, loop: Loop) -> TrainReport:
+        has_changed = False
         try:
             for _ in loop.run():
+                has_changed = True
                 self._note(loop)
+            self._note(loop)
+            graph = self._finish(loop.learner.keras, loop.data)
+            if self._settings.qat:
+                self._learn_integers(graph, loop.data, resume=not has_changed)
         except KeyboardInterrupt:
             self._note(loop, status="interrupted")
             raise
-        self._note(loop)
-        return self._finish(loop.keras, loop.data)
+        self.report = replace(self.report, status="finished")
+        self._write()
+        return self.report
 
     def _note(self, loop: Loop, **changes: Any) -> None:
         history = loop.progress.history
@@ -197,7 +233,7 @@ class _Run:
     def _write(self) -> None:
         self._folder.write_json(RUN, self.report.to_json())
 
-    def _finish(self, keras: Any, data: Data) -> TrainReport:
+    def _finish(self, keras: Any, data: Data) -> Graph:
         """Judge the best network, and write it as a ``.tflite`` file, with what it was made of."""
         report, folder = self.report, self._folder
         model = keras.saving.load_model(folder.path / BEST, compile=False)
@@ -214,12 +250,31 @@ class _Run:
         folder.write(f"{report.model}.tflite", to_tflite(graph, facts.attached()))
         folder.write(CURVES, curves_png(report.history, report.best, f"{report.model}: {report.network}"))
         files = (f"{report.model}.tflite", BEST, CURVES, SHEET, SPLIT, LAST, RUN)
-        self.report = replace(report, status="finished", judgement=judgement, files=files)
+        self.report = replace(report, judgement=judgement, files=files)
         self._write()
-        return self.report
+        return graph
+
+    def _learn_integers(self, graph: Graph, data: Data, resume: bool) -> None:
+        """Quantization-aware training, behind that of the float network, and the int8 network that comes of it.
+
+        ``resume``: the float network is the one that an interrupted one began with.
+        """
+        # it judges int8 networks, which is above all of training
+        from chipfit.compress.qat import train_aware
+
+        report = self.report
+        before = len(report.history)
+        made = train_aware(
+            graph, data, self._folder, qat_settings(self._settings), files=(QAT_LAST, QAT_BEST),
+            watch=Behind(self._watch, before), resume=resume,
+        )  # fmt: skip
+        file = f"{report.model}_int8.tflite"
+        facts = Facts(str(made.recipe), data.preprocessing, report.classes)
+        self._folder.write(file, to_tflite(made.int8, facts.attached()))
+        self.report = replace(report, qat=made.figures, files=(*report.files, file, QAT_BEST, QAT_LAST))
 
 
-def _name_of(data: Path) -> str:
+def model_name(data: Path) -> str:
     """A model's name by its folder's: no path, nothing hidden."""
     names = [part for part in data.resolve().parts if part.strip("./\\")]
     return re.sub(r"[^\w.-]+", "_", names[-1]) if names else "model"
@@ -247,7 +302,10 @@ def _notes(data: Data, settings: TrainSettings) -> Iterable[str]:
     if pictures.unused:
         yield f"not used: {', '.join(pictures.unused)}"
     if settings.target == "k210":
-        yield "for the K210: all sides are padded alike, strides lie in 1x1 layers, no map has fewer than 4 rows"
+        yield (
+            "for the K210: all sides are padded alike, strides lie in 1x1 layers, an odd row or column is cut off "
+            "before them, no map has fewer than 4 rows"
+        )
 
 
 def _digest(data: Data) -> str:

@@ -1,0 +1,1 @@
+"""Fewer channels: which can go together, which matter least, how many, and the graph without them."""
