@@ -18,7 +18,7 @@ from chipfit.cli import app
 from chipfit.errors import ChipfitError
 from chipfit.flashing import Port, choose_port, flash, monitor
 from chipfit.flashing import ports as ports_module
-from chipfit.flashing.commands import BY_PROBE, PROBES, RECIPES
+from chipfit.flashing.commands import BY_PROBE, PROBES, RECIPES, read_project
 from chipfit.flashing.monitor import DIFFERENT
 from chipfit.flashing.ports import _ports_of  # pyright: ignore[reportPrivateUsage]
 from chipfit.flashing.tools import TOOLS
@@ -206,7 +206,14 @@ def test_every_probe_of_a_board_is_known() -> None:
             assert words.format(program="", **given)
 
 
-@pytest.mark.parametrize("name", framework_names())
+def test_a_project_whose_library_is_the_users_is_not_flashed(tmp_path: Path) -> None:
+    """TensorFlow Lite Micro lies where the user says to CMake."""
+    with pytest.raises(ChipfitError, match="projects for 'tflm' are not flashed by chipfit") as caught:
+        read_project(tmp_path, "tflm", "nucleo-l4r5zi")
+    assert caught.value.code == "U001"
+
+
+@pytest.mark.parametrize("name", [name for name in framework_names() if name != "tflm"])
 def test_a_project_is_built_as_its_readme_says(name: str) -> None:
     """Its next commands use the same tools, and name the same things of the board."""
     framework = load_framework(name)

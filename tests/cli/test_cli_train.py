@@ -22,9 +22,11 @@ TINY = ("--backbone", "ds_cnn", "--alpha", "0.125", "--size", "32x40", "--grey",
 
 def write_run(folder: Path, **settings: Any) -> Path:
     """What a run's folder says of its settings."""
+    resolved = TrainSettings(**settings).resolved()
     data = {
         "schema": "chipfit.train", "version": 1, "model": "net", "data": str(folder / "pictures"),
-        "validation_data": None, "pictures_digest": "", "settings": vars(TrainSettings(**settings).resolved()),
+        "validation_data": None, "pictures_digest": "", "settings": vars(resolved),
+        "preprocessing": vars(resolved.preprocessing),
     }  # fmt: skip
     folder.mkdir(exist_ok=True)
     (folder / RUN).write_text(json.dumps(data))

@@ -87,6 +87,7 @@ CASES: dict[str, Callable[[], Any]] = {
 def test_layer(name: str) -> None:
     if name == "average_pool2d" and keras.backend.backend() == "torch":
         pytest.skip("with torch, Keras counts padding in averages where it is uneven; elsewhere it does not")
+    keras.utils.set_random_seed(1)  # three units with ReLU can all be 0
     check(keras, CASES[name]())
 
 
