@@ -27,4 +27,5 @@ def test_few_instructions(name: str, models_dir: Path, tmp_path: Path) -> None:
     run = model.compile("corstone-300", tmp_path / "program").run(samples)
     for wanted, found in zip(model.run_samples(samples), run.outputs, strict=True):
         np.testing.assert_array_equal(found, wanted)
+    assert run.instructions is not None
     assert run.instructions <= LIMITS[name]
