@@ -32,7 +32,7 @@ from chipfit.compress import (
     compress,
     open_subject,
 )
-from chipfit.compress.judge import board_figures, int8_outputs, quickly_quantized, test_of_data
+from chipfit.compress.judge import board_figures, int8_outputs, labelled_of, quickly_quantized
 from chipfit.compress.run import Method
 from chipfit.compress.subject import calibration_of
 from chipfit.exporters import to_tflite
@@ -74,7 +74,7 @@ def qat(folder: Path) -> None:
     data = read_data(source.data, source.validation, source.settings, cache=True, progress=no_progress)
     graph = chipfit.load(out / f"{name}.tflite").graph
     samples = calibration_of(graph.inputs[0], data, source.settings.seed)
-    test = test_of_data(graph.inputs[0], data, data.split.validation)
+    test = labelled_of(graph.inputs[0], data, data.split.validation)
 
     def plain(recipe: str) -> float:
         made = quantize_graph(graph, samples, parse_recipe(recipe)).graph

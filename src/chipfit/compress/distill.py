@@ -15,7 +15,7 @@ import numpy as np
 
 from chipfit.compress.distill_report import DistillDetails
 from chipfit.compress.fine import tuning_words
-from chipfit.compress.judge import test_of_data
+from chipfit.compress.judge import labelled_of
 from chipfit.compress.qat import train_aware
 from chipfit.compress.run import Outcome, Session
 from chipfit.compress.teacher import Glasses, Teacher, load_teacher, resized
@@ -258,7 +258,7 @@ def _details(
 ) -> DistillDetails:
     from chipfit.compress.judge import float_outputs
 
-    test = test_of_data(graph.inputs[0], data, data.split.validation)
+    test = labelled_of(graph.inputs[0], data, data.split.validation)
     (x,) = test.samples.arrays
     said = np.concatenate([lessons.answers(x[i : i + _BATCH].reshape(-1, *data.pictures.pixels.shape[1:]))
                            for i in range(0, len(x), _BATCH)])  # fmt: skip

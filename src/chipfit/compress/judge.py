@@ -27,7 +27,7 @@ _STEPLESS = " ".join(("int8", *(f"-{step}" for step in ("bias", "match", "recons
 
 
 @dataclass(frozen=True, eq=False)
-class Test:
+class Labelled:
     """``samples`` with ``labels``, (n,); ``values``: (n, columns), standardised numbers that the network is to give,
     with the mean and deviation, (columns,) each, of each; None: it tells classes."""
 
@@ -50,18 +50,18 @@ class Test:
         return None if self.values is not None else float((outputs.argmax(axis=1) == self.labels).mean())
 
 
-def test_of(subject: Subject, indices: Array) -> Test:
+def labelled_at(subject: Subject, indices: Array) -> Labelled:
     """The pictures at ``indices`` of a subject that has data."""
-    return test_of_data(subject.model.graph.inputs[0], subject.require_data(), indices)
+    return labelled_of(subject.model.graph.inputs[0], subject.require_data(), indices)
 
 
-def test_of_data(value: Value, data: Data, indices: Array) -> Test:
+def labelled_of(value: Value, data: Data, indices: Array) -> Labelled:
     """The pictures at ``indices`` for the input ``value``."""
     labels = data.pictures.labels[indices]
     samples = samples_at(value, data, indices)
     if data.standard is None:
-        return Test(samples, labels)
-    return Test(samples, labels, data.targets[labels], data.standard.mean, data.standard.deviation)
+        return Labelled(samples, labels)
+    return Labelled(samples, labels, data.targets[labels], data.standard.mean, data.standard.deviation)
 
 
 def _probabilities(outputs: Array) -> Array:
@@ -154,7 +154,7 @@ def figures(
     test = None
     if subject.data is not None:
         progress("judging", 0, 1)
-        test = test_of(subject, subject.data.split.validation)
+        test = labelled_at(subject, subject.data.split.validation)
         outputs = float_outputs(graph, test.samples)
         accuracy, loss = test.accuracy(outputs), test.loss(outputs)
     samples = test.samples if test is not None else subject.calibration
@@ -188,10 +188,10 @@ def judged_samples(subject: Subject) -> Samples | None:
     """What outputs are compared on."""
     if subject.data is None:
         return subject.calibration
-    return test_of(subject, subject.data.split.validation).samples
+    return labelled_at(subject, subject.data.split.validation).samples
 
 
-def subset(subject: Subject, most: int) -> Test:
+def subset(subject: Subject, most: int) -> Labelled:
     """At most so many pictures that are trained with, drawn: what is judged by in the end stays unseen."""
     train = subject.require_data().split.train
-    return test_of(subject, np.sort(np.random.default_rng(0).permutation(train)[:most]))
+    return labelled_at(subject, np.sort(np.random.default_rng(0).permutation(train)[:most]))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chipfit.compress.judge import float_outputs, int8_outputs, test_of_data
+from chipfit.compress.judge import float_outputs, int8_outputs, labelled_of
 from chipfit.compress.run import Outcome, Session
 from chipfit.compress.subject import calibration_of
 from chipfit.graph import Graph
@@ -68,7 +68,7 @@ def train_aware(
     rounded = tuning.judge()
     tuned = tuning.run(watch, resume=resume)
     int8 = fake.integer(tuned.arrays)
-    test = test_of_data(graph.inputs[0], data, data.split.validation)
+    test = labelled_of(graph.inputs[0], data, data.split.validation)
     best = tuned.progress.best_epoch
     figures = QatFigures(
         recipe=str(recipe),

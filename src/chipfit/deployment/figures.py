@@ -26,6 +26,13 @@ class Limits:
     ram: int | None = None
     milliseconds: float | None = None
 
+    @property
+    def options(self) -> list[str]:
+        """The words of a command line that say the same."""
+        words = ["--max-flash", f"{self.flash / 1024:g}"] if self.flash else []
+        words += ["--max-ram", f"{self.ram / 1024:g}"] if self.ram else []
+        return [*words, *(["--max-ms", f"{self.milliseconds:g}"] if self.milliseconds else [])]
+
     def exceeded(self, found: Needs) -> list[str]:
         """What is too much, in words."""
         said: list[str] = []

@@ -77,9 +77,7 @@ class Request:
         words += ["--optimize", self.goal] if self.goal else []
         words += ["--input", "rows"] if self.rows else []
         words += ["--compress-weights"] if self.weights == "compressed" else []
-        words += ["--max-flash", f"{self.limits.flash / 1024:g}"] if self.limits.flash else []
-        words += ["--max-ram", f"{self.limits.ram / 1024:g}"] if self.limits.ram else []
-        words += ["--max-ms", f"{self.limits.milliseconds:g}"] if self.limits.milliseconds else []
+        words += self.limits.options
         words += ["--verify", str(self.verified)] if self.verified != VERIFIED else []
         return shlex.join([*words, "-o", str(self.folder)])
 

@@ -114,6 +114,15 @@ class Node:
         return f"<{self.op.name} {self.name}>"
 
 
+def take_name(base: str, taken: set[str]) -> str:
+    """``base``, or with the first number behind it that makes a name of its own, which is ``taken`` then."""
+    name, n = base, 1
+    while name in taken:
+        name, n = f"{base}_{n}", n + 1
+    taken.add(name)
+    return name
+
+
 @dataclass(eq=False)
 class Graph:
     name: str
@@ -167,11 +176,7 @@ class Graph:
         self.outputs = [new if v is old else v for v in self.outputs]
 
     def unique_name(self, base: str) -> str:
-        taken = {v.name for v in self.values()}
-        name, n = base, 1
-        while name in taken:
-            name, n = f"{base}_{n}", n + 1
-        return name
+        return take_name(base, {v.name for v in self.values()})
 
     def verify(self) -> None:
         """Raise ChipfitError G001 or G003 unless the graph keeps every rule.

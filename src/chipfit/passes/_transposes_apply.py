@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chipfit.graph import Graph, Node, TensorType, Value
+from chipfit.graph import Graph, Node, TensorType, Value, take_name
 from chipfit.graph.rewrite import Uses
 from chipfit.ops.reshape import Reshape
 from chipfit.ops.transpose import Transpose
@@ -85,12 +85,7 @@ class _Rewrite:
         node.inputs[port] = self._edited[node, old]
 
     def _name(self, base: str) -> str:
-        name, number = base, 0
-        while name in self._names:
-            number += 1
-            name = f"{base}_{number}"
-        self._names.add(name)
-        return name
+        return take_name(base, self._names)
 
     def made(self, source: Value, type_: TensorType, perm: Order, base: str) -> Value:
         """A tensor that is another one transposed."""

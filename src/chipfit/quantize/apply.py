@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chipfit.graph import Array, DType, Graph, Node, Quant, TensorType, Value
+from chipfit.graph import Array, DType, Graph, Node, Quant, TensorType, Value, take_name
 from chipfit.ops import op_of
 from chipfit.ops._roles import Weight
 from chipfit.ops.dequantize import Dequantize
@@ -106,10 +106,10 @@ class _Edit:
     def _own(self, name: str, value: Value) -> str:
         """Constants of two widths need two names."""
         others = [w for v, w in self.forms if v is value]
-        return _fresh(name, self.names) if others else name
+        return take_name(name, self.names) if others else name
 
     def _requantize(self, value: Value, name: str, quant: Quant, width: DType) -> Value:
-        new = Value(_fresh(name, self.names), TensorType(value.shape, width, quant))
+        new = Value(take_name(name, self.names), TensorType(value.shape, width, quant))
         self.result.graph.nodes.append(Node(Quantize(), [value], [new]))
         return new
 
@@ -118,16 +118,8 @@ class _Edit:
         made = self._value(value, width)
         native = self.forms.get((value, self.native.get(value, width)), made)
         if made is not native:
-            native.name, made.name = _fresh(f"{value.name}/{native.dtype.value}", self.names), value.name
+            native.name, made.name = take_name(f"{value.name}/{native.dtype.value}", self.names), value.name
         return made
-
-
-def _fresh(base: str, names: set[str]) -> str:
-    name, n = base, 1
-    while name in names:
-        name, n = f"{base}_{n}", n + 1
-    names.add(name)
-    return name
 
 
 def quantize_layer(node: Node, new: Node, recipe: Recipe, names: set[str], taken: set[str]) -> None:
@@ -154,13 +146,13 @@ def own_bias(node: Node, new: Node, names: set[str], taken: set[str]) -> None:
     """A bias that no other layer reads, of the element type that the layer's input asks for."""
     layer, x, b = Layer(node), new.inputs[0], node.get("b")
     assert x is not None
-    name = _own_name(b.name, names, taken) if b is not None else _fresh(f"{node.name}/bias", names)
+    name = _own_name(b.name, names, taken) if b is not None else take_name(f"{node.name}/bias", names)
     new.inputs[2:] = [Value(name, TensorType((layer.channels,), bias_dtype(x.dtype)))]
     set_bias(new, layer.bias)
 
 
 def _own_name(name: str, names: set[str], taken: set[str]) -> str:
-    name = name if name not in taken else _fresh(name, names)
+    name = name if name not in taken else take_name(name, names)
     taken.add(name)
     return name
 

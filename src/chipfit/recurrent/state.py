@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from chipfit.errors import ChipfitError
-from chipfit.graph import Graph, Node, Value, Variable
+from chipfit.graph import Graph, Node, Value, Variable, take_name
 from chipfit.ops.assign_variable import AssignVariable
 from chipfit.ops.read_variable import ReadVariable
 from chipfit.ops.scan import Scan
@@ -58,10 +58,7 @@ def _name(node: Node, index: int) -> str:
 
 def _free_name(graph: Graph, base: str) -> str:
     """A name that no variable has."""
-    name, n = base, 1
-    while name in graph.variables:
-        name, n = f"{base}_{n}", n + 1
-    return name
+    return take_name(base, set(graph.variables))
 
 
 def _replaced(node: Node, index: int, new: Value) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chipfit.graph import Graph, Node, TensorType, Value
+from chipfit.graph import Graph, Node, TensorType, Value, take_name
 from chipfit.ops.pack import Pack
 from chipfit.ops.reshape import Reshape
 from chipfit.ops.scan import TIME, Scan
@@ -43,11 +43,7 @@ class _Names:
         self.replaced: dict[Value, Value] = {}
 
     def fresh(self, base: str) -> str:
-        name, n = base, 1
-        while name in self.taken:
-            name, n = f"{base}_{n}", n + 1
-        self.taken.add(name)
-        return name
+        return take_name(base, self.taken)
 
 
 class _Unrolled:

@@ -101,9 +101,9 @@ class Costs:
     def of(self, points: Sequence[Point], compute: Callable[[Sequence[CostTask]], Sequence[Cost]]) -> list[Cost]:
         """``compute``: those that are not known, in order."""
         new = list(dict.fromkeys(point for point in points if point.key not in self._kept))
-        for point, cost in zip(new, compute([self._make(point) for point in new]), strict=True):
-            self._kept[point.key] = cost
         if new:
+            costs = compute([self._make(point) for point in new])
+            self._kept |= {point.key: cost for point, cost in zip(new, costs, strict=True)}
             RunFolder(self._folder).write_json(COSTS, {key: asdict(cost) for key, cost in self._kept.items()})
         return [self._kept[point.key] for point in points]
 

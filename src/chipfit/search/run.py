@@ -168,7 +168,7 @@ class _Search:
 
     def _compute(self, points: Sequence[Point]) -> list[Cost]:
         def compute(tasks: Sequence[CostTask]) -> list[Cost]:
-            self._listener.now(f"what do they need? {tasks[0].point.title}" if tasks else "")
+            self._listener.now(f"what do they need? {tasks[0].point.title}")
             return self._workers.map(
                 cost_of, tasks, lambda done: self._listener.now(f"what do they need? {done} of {len(tasks)}")
             )
@@ -255,12 +255,8 @@ class _Search:
         asked = self._asked
         if best is None:
             return "chipfit board list"
-        words = ["chipfit", "deploy", str(self._folder(best) / RUN), "-b", asked.board]
-        limits = asked.limits
-        words += ["--max-flash", f"{limits.flash / 1024:g}"] if limits.flash else []
-        words += ["--max-ram", f"{limits.ram / 1024:g}"] if limits.ram else []
-        words += ["--max-ms", f"{limits.milliseconds:g}"] if limits.milliseconds else []
-        return shlex.join(words)
+        run = str(self._folder(best) / RUN)
+        return shlex.join(["chipfit", "deploy", run, "-b", asked.board, *asked.limits.options])
 
 
 def _own(request: Request) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from chipfit.build import Aim
 from chipfit.deployment import Limits, Needs
 from chipfit.deployment.figures import GOALS, first_that_fits
-from chipfit.deployment.source import pictures_of_run, save_arrays
+from chipfit.deployment.source import is_run, pictures_of_run, save_arrays
 from chipfit.errors import ChipfitError
 from chipfit.evaluation import evaluate_models
 from chipfit.model import Model, load
@@ -91,7 +91,7 @@ def run_trial(task: Task, watch: Watch = NOBODY, progress: Progress = no_progres
 
 def _train(task: Task, watch: Watch, progress: Progress) -> None:
     run = RunFolder(task.folder / RUN)
-    if not (run.path / "run.json").is_file():
+    if not is_run(run.path):
         train(
             task.data, run.path, task.settings, validation=task.validation, name=task.name, watch=watch,
             progress=progress,

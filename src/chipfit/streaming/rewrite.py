@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chipfit.graph import Array, DType, Graph, Node, OpBase, TensorType, Value, Variable
+from chipfit.graph import Array, DType, Graph, Node, OpBase, TensorType, Value, Variable, take_name
 from chipfit.interpret import trace
 from chipfit.ops.assign_variable import AssignVariable
 from chipfit.ops.concatenation import Concatenation
@@ -135,11 +135,10 @@ class _Rewriter:
         return output
 
     def _name(self, base: str) -> str:
-        name, n = base, 1
-        while name in self._names and not self._is_output(base):
-            name, n = f"{base}_{n}", n + 1
-        self._names.add(name)
-        return name
+        if self._is_output(base):
+            self._names.add(base)
+            return base
+        return take_name(base, self._names)
 
     def _is_output(self, name: str) -> bool:
         """Whether it is the name of an output, which its window takes over."""

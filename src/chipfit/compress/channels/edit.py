@@ -9,7 +9,7 @@ import numpy as np
 
 from chipfit.compress.channels.flow import Fewer, flow_of
 from chipfit.compress.channels.structure import Structure
-from chipfit.graph import Array, Graph, Node, TensorType, Value
+from chipfit.graph import Array, Graph, Node, TensorType, Value, take_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def _refitted(node: Node, refits: Mapping[Node, Refit] | None, names: set[str]) 
     if refit is None:
         return node
     w, b = node["w"], node.get("b")
-    bias_name = b.name if b is not None else _fresh(f"{node.name}/bias", names)
+    bias_name = b.name if b is not None else take_name(f"{node.name}/bias", names)
     bias = Value(bias_name, TensorType(refit.b.shape, w.dtype), refit.b.astype(np.float32))
     return Node(node.op, [node["x"], Value(w.name, w.type, refit.w.astype(np.float32)), bias], node.outputs)
 
@@ -70,14 +70,6 @@ def _own(value: Value, constants: dict[tuple[str, bytes], Value], names: set[str
     key = (value.name, data.tobytes() + repr(data.shape).encode())
     if key not in constants:
         is_first = all(name != value.name for name, _ in constants)
-        name = value.name if is_first else _fresh(value.name, names)
+        name = value.name if is_first else take_name(value.name, names)
         constants[key] = Value(name, TensorType(data.shape, value.dtype, value.type.quant), data)
     return constants[key]
-
-
-def _fresh(base: str, names: set[str]) -> str:
-    name, n = base, 1
-    while name in names:
-        name, n = f"{base}_{n}", n + 1
-    names.add(name)
-    return name

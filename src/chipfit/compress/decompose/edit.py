@@ -9,7 +9,7 @@ import numpy as np
 
 from chipfit.compress.decompose.factors import Target
 from chipfit.compress.decompose.forms import Choice, Piece, Site, pieces
-from chipfit.graph import Array, DType, Graph, Node, TensorType, Value
+from chipfit.graph import Array, DType, Graph, Node, TensorType, Value, take_name
 from chipfit.ops.conv2d import Conv2D
 from chipfit.ops.fully_connected import FullyConnected
 from chipfit.quantize import Samples
@@ -106,17 +106,17 @@ def _chain(node: Node, parts: Parts, values: Mapping[Value, Value], taken: set[s
     x, nodes = values[node["x"]], list[Node]()
     for number, piece in enumerate(parts.made, 1):
         is_last = number == len(parts.made)
-        w = _constant(_fresh(f"{node['w'].name}/{number}", taken), piece.w)
+        w = _constant(take_name(f"{node['w'].name}/{number}", taken), piece.w)
         new = Node(piece.op, [x, w], [])
         if is_last and parts.bias is not None:
             b = node.get("b")
-            name = _fresh(f"{node.name}/bias" if b is None else f"{b.name}/{number}", taken)
+            name = take_name(f"{node.name}/bias" if b is None else f"{b.name}/{number}", taken)
             new.inputs.append(_constant(name, parts.bias))
         if is_last:
             new.outputs = [values[node["y"]]]
         else:
             (shape,) = piece.op.infer(new)
-            new.outputs = [Value(_fresh(f"{node.name}/{number}", taken), TensorType(tuple(shape), DType.FLOAT32))]
+            new.outputs = [Value(take_name(f"{node.name}/{number}", taken), TensorType(tuple(shape), DType.FLOAT32))]
         x = new.outputs[0]
         nodes.append(new)
     return nodes
@@ -125,11 +125,3 @@ def _chain(node: Node, parts: Parts, values: Mapping[Value, Value], taken: set[s
 def _constant(name: str, array: Array) -> Value:
     data = np.ascontiguousarray(array, np.float32)
     return Value(name, TensorType(data.shape, DType.FLOAT32), data)
-
-
-def _fresh(base: str, taken: set[str]) -> str:
-    name, n = base, 1
-    while name in taken:
-        name, n = f"{base}_{n}", n + 1
-    taken.add(name)
-    return name

@@ -11,7 +11,7 @@ import numpy as np
 
 from chipfit.exporters.tflite.states import states_of_layers
 from chipfit.exporters.tflite.versions import least_version
-from chipfit.graph import Array, DType, Graph, Quant, TensorType, Value, Variable
+from chipfit.graph import Array, DType, Graph, Quant, TensorType, Value, Variable, take_name
 
 #: the generated schema is untyped: fields are set by the names of the schema
 schema: Any = import_module("ai_edge_litert.schema_py_generated")
@@ -105,11 +105,7 @@ class SubgraphWriter:
         self.subgraph.operators.append(operator)
 
     def _unique(self, base: str) -> str:
-        name, n = base, 1
-        while name in self._names:
-            name, n = f"{base}_{n}", n + 1
-        self._names.add(name)
-        return name
+        return take_name(base, self._names)
 
     def _add(self, name: str, type_: TensorType, data: Array | None) -> int:
         tensor = schema.TensorT()
