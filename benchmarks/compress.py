@@ -29,26 +29,25 @@ from chipfit.compress import (
     Request,
     Rule,
     Sparsify,
-    compress,
+    compress_or_resume,
     open_subject,
 )
-from chipfit.compress.judge import board_figures, int8_outputs, labelled_of, quickly_quantized
 from chipfit.compress.run import Method
-from chipfit.compress.subject import calibration_of
 from chipfit.exporters import to_tflite
 from chipfit.graph import Graph
 from chipfit.oracle import tflm_run
-from chipfit.quantize import no_progress, parse_recipe, quantize_graph
+from chipfit.quantize import Samples, no_progress, parse_recipe, quantize_graph
+from chipfit.quantize.calibrate import run_batches
 from chipfit.quantize.parameters import quantize_array
 from chipfit.targets import load_board
+from chipfit.trainable.judge import calibration_of, int8_outputs, labelled_of
 from chipfit.trainable.tune import TuneSettings, Tuning
 from chipfit.training.backend import start_keras
 from chipfit.training.data import read_data
 from chipfit.training.loop import Data
-from chipfit.training.report import TrainReport
 from chipfit.training.run_folder import RunFolder
 from chipfit.training.settings import TrainSettings
-from chipfit.training.train import qat_settings, resume, source_of, train
+from chipfit.training.train import qat_settings, source_of, train_or_resume
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("CHIPFIT_DATA", ROOT.parent / "shared" / "data"))
@@ -56,20 +55,23 @@ DATA = Path(os.environ.get("CHIPFIT_DATA", ROOT.parent / "shared" / "data"))
 # ---------------------------------------------------------------------------------------------- qat
 
 GREY = TrainSettings(
-    alpha=0.125, height=48, width=48, grey=True, epochs=12, rate=2e-3, batch=64, qat=True, qat_epochs=4
+    alpha=0.125, height=48, width=48, grey=True, epochs=14, rate=2e-3, batch=64, qat=True, qat_epochs=4
 )  # fmt: skip
-NAIVE = "int8 weights=tensor -bias -match -reconstruct -equalize -pool"
-ROUNDED = "int8 -bias -match -reconstruct -equalize -pool"
-PROVEN = 100
-"""Pictures whose bytes are compared with TensorFlow Lite Micro."""
+PLAIN = "-bias -match -reconstruct -equalize -pool"
+RECIPES = {
+    "int8, rounded, a scale for each layer's weights, ranges by entropy": f"int8 weights=tensor ranges=entropy {PLAIN}",
+    "int8, rounded, a scale for each layer's weights, whole ranges": f"int8 weights=tensor ranges=minmax {PLAIN}",
+    "int8, rounded": f"int8 {PLAIN}",
+    "int8, as `chipfit quantize` makes it": "int8",
+}  # fmt: skip
+"""What is done without learning: from the naive to all that helps."""
 
 
 def qat(folder: Path) -> None:
     """MobileNetV1 0.125 on grey 48x48 pictures of vehicles: float, rounded, quantized, and learned in integers."""
     name, out = "vehicles", folder / "qat"
-    report = trained(name, GREY, out)
-    figures = report.qat
-    assert figures is not None
+    kept = train_or_resume(DATA / name, out, GREY, name=name)
+    figures = kept["qat"]
     source = source_of(out)
     data = read_data(source.data, source.validation, source.settings, cache=True, progress=no_progress)
     graph = chipfit.load(out / f"{name}.tflite").graph
@@ -80,32 +82,33 @@ def qat(folder: Path) -> None:
         made = quantize_graph(graph, samples, parse_recipe(recipe)).graph
         return test.accuracy(int8_outputs(made, test.samples)) or 0.0
 
-    file = out / f"{name}_int8.tflite"
-    model = chipfit.load(file)
-    pixels = [(quantize_array(x, model.graph.inputs[0].q),) for x in test.samples.arrays[0][:PROVEN]]
-    same = all(
-        np.array_equal(model.run(*ours)[0], theirs[0])
-        for ours, theirs in zip(pixels, tflm_run(file.read_bytes(), pixels), strict=True)
-    )
+    further = longer(graph, data, source.settings, folder / "qat-longer")
     rows = [
-        ("float32", figures.float_accuracy),
-        (f"float32, {len(figures.history)} epochs more", longer(graph, data, source.settings, folder / "qat-longer")),
-        (f"int8, one scale for each layer's weights, rounded (`{NAIVE}`)", plain(NAIVE)),
-        (f"int8, rounded (`{ROUNDED}`)", plain(ROUNDED)),
-        ("int8, as `chipfit quantize` makes it", plain("int8")),
-        ("int8, learned: while it learned", figures.accuracy),
-        ("int8, learned: the file, by its C", figures.int8_accuracy),
+        ("float32", figures["float_accuracy"]),
+        (f"float32, {len(figures['history'])} epochs more", further),
+        *((f"{text} (`{recipe}`)", plain(recipe)) for text, recipe in RECIPES.items()),
+        ("int8, learned: while it learned", figures["accuracy"]),
+        ("int8, learned: the file, by its C", figures["int8_accuracy"]),
     ]
     lines = table(("network", "right"), [(text, f"{100 * (share or 0):.2f} %") for text, share in rows], left=1)
     said = (
-        f"{len(test):,} pictures validate. For {PROVEN} of them chipfit and TensorFlow Lite Micro give the same bytes: "
-        f"{'yes' if same else 'NO'}. It learned for {len(report.history)} epochs in float32, then for "
-        f"{len(figures.history)} in integers."
+        f"{len(test):,} pictures validate. For all of them chipfit and TensorFlow Lite Micro give the same bytes: "
+        f"{'yes' if _agree(out / f'{name}_int8.tflite', test.samples) else 'NO'}. It learned for "
+        f"{len(kept['history'])} epochs in float32, then for {len(figures['history'])} in integers."
     )
     text = "\n".join([*lines, "", said])
     page = ROOT / "docs" / "qat.md"
     page.write_text(between_marks(page.read_text(encoding="utf-8"), text), encoding="utf-8")
     print(text)
+
+
+def _agree(file: Path, samples: Samples) -> bool:
+    """Whether chipfit's reference and TensorFlow Lite Micro give the same bytes."""
+    graph = chipfit.load(file).graph
+    x = quantize_array(samples.arrays[0], graph.inputs[0].q)
+    ours = np.concatenate([y for (y,) in run_batches(graph, Samples((x,), (None,)))])
+    theirs = tflm_run(file.read_bytes(), [(one,) for one in x])
+    return np.array_equal(ours, np.stack([y for (y,) in theirs]))
 
 
 def longer(graph: Graph, data: Data, settings: TrainSettings, out: Path) -> float | None:
@@ -115,15 +118,6 @@ def longer(graph: Graph, data: Data, settings: TrainSettings, out: Path) -> floa
     tuning = Tuning(graph, data, run, qat_settings(settings))
     best = tuning.run(resume=True).progress.best_epoch
     return None if best is None else best.val_accuracy
-
-
-def trained(name: str, settings: TrainSettings, out: Path) -> TrainReport:
-    """A run, which is trained, gone on with, or finished once more."""
-    if not (out / "run.json").is_file():
-        return train(DATA / name, out, settings, name=name)
-    assert not source_of(out).settings.differences(settings.resolved()), f"{out} was trained otherwise"
-    RunFolder(out).read_run()
-    return resume(out)
 
 
 # ---------------------------------------------------------------------------------------------- channels and weights
@@ -153,13 +147,10 @@ def cluster(folder: Path) -> None:
 def _smaller(folder: Path, wanted: dict[str, Method]) -> None:
     """Runs that are not in ``folder`` yet, and a table of all that are."""
     source = folder / "vehicles"
-    trained("vehicles", COLOUR, source)
+    train_or_resume(DATA / "vehicles", source, COLOUR, name="vehicles")
     board = load_board("arduino-nano-33-ble")
     for name, method in wanted.items():
-        out = folder / name
-        kept = RunFolder(out).read_run() if (out / "run.json").is_file() else {}
-        if kept.get("status") != "finished":
-            compress(Request(source, out, board, resume=bool(kept)), method)
+        compress_or_resume(Request(source, folder / name, board), method)
     rows: list[tuple[str, ...]] = []
     for name in (*PRUNED, *WEIGHTS):
         if (folder / name / "run.json").is_file():
@@ -214,10 +205,8 @@ def decompose(folder: Path) -> None:
     rows: list[tuple[str, ...]] = []
     for name, method in PARTS.items():
         out = folder / f"windows-{name}"
-        kept = RunFolder(out).read_run() if (out / "run.json").is_file() else {}
-        if kept.get("status") != "finished":
-            compress(Request(source, out, board, DATA / "vehicles", resume=bool(kept)), method)
-            kept = RunFolder(out).read_run()
+        request = Request(source, out, board, DATA / "vehicles", preprocessing=SMALL.preprocessing)
+        kept = compress_or_resume(request, method)
         rows = rows or [_parts_row("as it was", kept["before"], "")]
         rows.append(_parts_row(f"`{' '.join(method.words)}`", kept["after"], f"{kept['seconds'] / 60:.1f}"))
     head = ("network", "multiply-accumulates", "weights", "float", "int8", "flash KiB", "instructions", "minutes")
@@ -259,46 +248,45 @@ def _parts_row(name: str, figures: dict[str, Any], minutes: str) -> tuple[str, .
 
 # ---------------------------------------------------------------------------------------------- distillation
 
-STUDENT = TrainSettings(alpha=0.125, height=48, width=48, epochs=5, rate=2e-3, batch=64)
-LESSON = Lesson(temperature=4.0, hard=0.2, features=("auto",))
-LEARNING = TuneSettings(epochs=8, rate=1e-3)
+OBJECTS = replace(COLOUR, epochs=15, validation_share=0.3)
+QUARTER = Prune({"instructions": "0.25"}, stages=1, tuning=None)
+LESSON = Lesson(temperature=4.0, hard=0.3, features=("auto",), feature_weight=1.0)
+LEARNING = TuneSettings(epochs=16, rate=1e-4)
 SEEDS = (0, 1, 2)
 
 
 def distill(folder: Path) -> None:
-    """A student of less than a quarter of the teacher's instructions, with the teacher and without."""
-    board, teacher = load_board("arduino-nano-33-ble"), folder / "vehicles"
-    trained("vehicles", COLOUR, teacher)
-    whole = board_figures(quickly_quantized(chipfit.load(teacher / "vehicles.tflite").graph, None), board)
+    """What is left of a network with a quarter of its instructions, with the whole one as its teacher and without."""
+    board, teacher, student = load_board("arduino-nano-33-ble"), folder / "objects", folder / "objects-quarter"
+    train_or_resume(DATA / "cifar10_test", teacher, OBJECTS, name="objects")
+    known = compress_or_resume(Request(teacher, student, board), QUARTER)
     rows: list[tuple[str, ...]] = []
     for seed in SEEDS:
-        student, out = folder / f"student-{seed}", folder / f"taught-{seed}"
-        trained("vehicles", replace(STUDENT, seed=seed), student)
         settings = replace(LEARNING, seed=seed)
-        kept = RunFolder(out).read_run() if (out / "run.json").is_file() else {}
-        if kept.get("status") != "finished":
-            method = Distill(teacher, LESSON, settings=settings)
-            compress(Request(student, out, board, seed=seed, resume=bool(kept)), method)
-            kept = RunFolder(out).read_run()
-        subject = open_subject(student)
-        run = RunFolder(folder / f"untaught-{seed}")
-        run.create()
-        alone = Tuning(subject.model.graph, subject.require_data(), run, settings).run(resume=True).progress.best_epoch
-        before, after = kept["before"]["accuracy"], kept["after"]["accuracy"]
-        untaught = (None if alone is None else alone.val_accuracy) or 0.0
-        share = kept["after"]["board"]["instructions"] / (whole.instructions or 1)
-        points = f"{100 * (after - untaught):+.2f}"
-        rows.append(
-            (str(seed), f"{100 * share:.1f} %", *(f"{100 * a:.2f} %" for a in (before, untaught, after)), points)
-        )
-    gains = [float(row[-1]) for row in rows]
-    mean = sum(gains) / len(gains)
-    said = f"The mean gain is {mean:+.2f} points; the teacher needs {whole.instructions:,} instructions."
-    head = ("seed", "instructions of the teacher's", "at first", "labels alone", "with the teacher", "points")
-    text = "\n".join([*table(head, rows, left=1), "", said])
+        request = Request(student, folder / f"taught-{seed}", board, seed=seed)
+        taught = compress_or_resume(request, Distill(teacher, LESSON, settings=settings))["after"]["accuracy"]
+        untaught = _without_teacher(student, folder / f"untaught-{seed}", settings)
+        rows.append((str(seed), *(f"{100 * a:.2f} %" for a in (untaught, taught)), f"{100 * (taught - untaught):+.2f}"))
+    before, after = known["before"], known["after"]
+    share = after["board"]["instructions"] / before["board"]["instructions"]
+    gain = sum(float(row[-1]) for row in rows) / len(rows)
+    said = (
+        f"The teacher tells {100 * before['accuracy']:.2f} % of {known['judged']} validation pictures right. The "
+        f"student has {100 * share:.1f} % of its instructions and {100 * after['accuracy']:.2f} % at first. The mean "
+        f"gain is {gain:+.2f} points."
+    )
+    text = "\n".join([*table(("seed", "labels alone", "with the teacher", "points"), rows, left=1), "", said])
     page = ROOT / "docs" / "distill.md"
     page.write_text(between_marks(page.read_text(encoding="utf-8"), text), encoding="utf-8")
     print(text)
+
+
+def _without_teacher(student: Path, out: Path, settings: TuneSettings) -> float:
+    """The accuracy of the best epoch, after as many epochs of the same pictures in the same order."""
+    subject, run = open_subject(student), RunFolder(out)
+    run.create()
+    alone = Tuning(subject.model.graph, subject.require_data(), run, settings).run(resume=True).progress.best_epoch
+    return (None if alone is None else alone.val_accuracy) or 0.0
 
 
 METHODS: dict[str, Callable[[Path], None]] = {

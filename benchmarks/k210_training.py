@@ -28,9 +28,8 @@ from chipfit.kmodel.compile.report import sqnr
 from chipfit.quantize import Samples, no_progress
 from chipfit.training.data import read_data
 from chipfit.training.loop import Data
-from chipfit.training.run_folder import RunFolder
 from chipfit.training.settings import TrainSettings
-from chipfit.training.train import resume, source_of, train
+from chipfit.training.train import source_of, train_or_resume
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "k210.md"
@@ -65,10 +64,7 @@ class Judged:
 
 def trained(name: str, settings: TrainSettings, out: Path) -> tuple[Path, Data]:
     """The model of a run, which is trained, gone on with or taken as it is; and its pictures."""
-    if not (out / "run.json").is_file():
-        train(DATA / name, out, settings, name=name)
-    elif RunFolder(out).read_run()["status"] != "finished":
-        resume(out)
+    train_or_resume(DATA / name, out, settings, name=name)
     source = source_of(out)
     return out / f"{name}.tflite", read_data(source.data, source.validation, source.settings, True, no_progress)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chipfit.bundle import compile_models
+    from chipfit.comparison import CompareReport, compare_models
     from chipfit.errors import ChipfitError
     from chipfit.evaluation import EvaluationReport, evaluate_models
     from chipfit.firmware import Firmware
@@ -36,6 +37,7 @@ except PackageNotFoundError:  # a source tree that was not installed
 _HOMES = {
     "Board": "chipfit.targets",
     "ChipfitError": "chipfit.errors",
+    "CompareReport": "chipfit.comparison",
     "CompileReport": "chipfit.report.data",
     "Core": "chipfit.targets",
     "EvaluationReport": "chipfit.evaluation",
@@ -48,6 +50,7 @@ _HOMES = {
     "RunReport": "chipfit.report.data",
     "VerifyReport": "chipfit.report.data",
     "board_names": "chipfit.targets",
+    "compare_models": "chipfit.comparison",
     "compile_models": "chipfit.bundle",
     "evaluate_models": "chipfit.evaluation",
     "load": "chipfit.model",
@@ -61,6 +64,7 @@ _HOMES = {
 __all__ = [
     "Board",
     "ChipfitError",
+    "CompareReport",
     "CompileReport",
     "Core",
     "EvaluationReport",
@@ -74,6 +78,7 @@ __all__ = [
     "VerifyReport",
     "__version__",
     "board_names",
+    "compare_models",
     "compile_models",
     "evaluate_models",
     "load",

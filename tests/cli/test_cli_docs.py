@@ -87,6 +87,9 @@ COMMANDS = {
     "chipfit.search": [
         *("search", "{space}", "-b", "arduino-nano-33-ble", "--data", "{photos}", "--trials", "1", "-o", "{out}"),
     ],
+    "chipfit.compare": [
+        *("compare", "{float_digits}", "{model}", "-b", "arduino-nano-33-ble", "--data", "{named_digits}"),
+    ],
     "chipfit.flash": ["flash", "{folder}", "-b", "nucleo-h743zi", "-f", "zephyr", "--dry-run"],
     "chipfit.monitor": ["monitor", "--port", "{port}", "--seconds", "0.1"],
     "chipfit.bench": ["bench", "{model}", "-b", "arduino-nano-33-ble"],

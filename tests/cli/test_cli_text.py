@@ -10,9 +10,11 @@ import pytest
 from rich.cells import cell_len
 from rich.console import RenderableType
 
+from chipfit.comparison import CompareReport
 from chipfit.errors import CODES
 from chipfit.report import text
 from chipfit.report.text_catalog import board_text, boards_text, code_text, doctor_text
+from chipfit.report.text_compare import compare_text
 from chipfit.report.text_compile import compile_text
 from chipfit.report.text_demo import demo_text
 from chipfit.report.text_inspect import inspect_text
@@ -23,6 +25,16 @@ from chipfit.report.text_stream import stream_text
 from chipfit.report.text_variants import variants_text
 from chipfit.report.text_verify import verify_text
 from cli import cli_reports as made
+from comparison.reports import made_up
+
+
+def _named(report: CompareReport) -> CompareReport:
+    """Whose models have odd names, and in which nothing is known of one."""
+    names = ("\x1b[31mred\u202e", "名前" * 20, "runs/a_long_name_that_ends_with_what_differs_0", "plain")
+    entries = [dataclasses.replace(e, name=n, about=n) for e, n in zip(report.entries, names, strict=True)]
+    entries[3] = dataclasses.replace(entries[3], accuracy=None, unknown="nothing says")
+    return dataclasses.replace(report, entries=tuple(entries), folder="out", files=("compare.json",), offer=None)
+
 
 RENDER: dict[str, Callable[[int], RenderableType]] = {
     "inspect": lambda width: inspect_text(made.INSPECT, width, source="my models/kws.tflite", board="host"),
@@ -48,6 +60,10 @@ RENDER: dict[str, Callable[[int], RenderableType]] = {
     ),
     "quantize_set": lambda width: variants_text(
         made.QUANTIZE_SET, width, source="my models/kws.tflite", data=Path("my data")
+    ),
+    "compare": lambda width: compare_text(_named(made_up(4, ("nano",), large={(2, 0)})), width),
+    "compare_boards": lambda width: compare_text(
+        made_up(3, ("nano", "my uno"), groups=2, energy=True), width, charts=["my chart.png"]
     ),
     "demo": lambda width: demo_text(made.DEMO),
     "doctor": lambda width: doctor_text(made.DOCTOR),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from chipfit.compress import judge
-from chipfit.compress.judge import float_outputs, quickly_quantized
+from chipfit.compress.judge import quickly_quantized
 from chipfit.deployment.figures import Needs
 from chipfit.exporters import to_tflite
 from chipfit.graph import Array, Graph
@@ -17,6 +17,7 @@ from chipfit.model import Model, load
 from chipfit.ops import op_of
 from chipfit.quantize import Samples, run_batches
 from chipfit.quantize.parameters import dequantize_array, quantize_array
+from chipfit.trainable.judge import float_outputs
 from quantize.nets import mobile, pictures
 
 

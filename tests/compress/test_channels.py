@@ -12,10 +12,11 @@ from chipfit.compress.channels.fit import quick_refits, readings_of, without_ref
 from chipfit.compress.channels.order import orders
 from chipfit.compress.channels.slopes import slopes_of
 from chipfit.compress.channels.structure import Structure, structure_of
-from chipfit.compress.judge import float_outputs, macs
+from chipfit.compress.judge import macs
 from chipfit.graph import Array, Graph, Node
 from chipfit.interpret import evaluate
 from chipfit.quantize import Preprocessing, Samples
+from chipfit.trainable.judge import float_outputs
 from chipfit.training.loop import Data
 from chipfit.training.pictures import PictureSet
 from chipfit.training.split import Split

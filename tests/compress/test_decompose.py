@@ -28,7 +28,7 @@ from chipfit.compress.decompose.factors import (
 )
 from chipfit.compress.decompose.forms import FORMS, Choice, Form, Site, choices, error_of, pieces
 from chipfit.compress.decompose.method import Decompose, Rule, decomposed
-from chipfit.compress.judge import float_outputs, macs, parameters
+from chipfit.compress.judge import macs, parameters
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Graph
 from chipfit.interpret import evaluate
@@ -37,6 +37,7 @@ from chipfit.ops.fully_connected import FullyConnected
 from chipfit.ops.reshape import Reshape
 from chipfit.ops.softmax import Softmax
 from chipfit.quantize import Samples
+from chipfit.trainable.judge import float_outputs
 from compress.nets import grouped
 from quantize.nets import Builder, normal
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from chipfit.compress.distill import Distill, Lesson, Lessons
-from chipfit.compress.qat import train_aware
 from chipfit.compress.teacher import Glasses, Teacher, load_teacher, resized
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Graph, TensorType, Value
@@ -24,6 +23,7 @@ from chipfit.ops.logistic import Logistic
 from chipfit.ops.reshape import Reshape
 from chipfit.ops.softmax import Softmax
 from chipfit.quantize import Preprocessing, Recipe, Samples, quantize_graph
+from chipfit.trainable.aware import train_aware
 from chipfit.trainable.model import learnable
 from chipfit.trainable.tune import TuneSettings, Tuning
 from chipfit.training.loop import Data, Epoch, Watch

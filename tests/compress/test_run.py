@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from chipfit.compress import Cluster, CompressReport, Prune, Request, Sparsify, analyze, compress, open_subject
 from chipfit.compress.channels import costs
@@ -15,17 +16,20 @@ from chipfit.compress.channels import prune as pruning
 from chipfit.compress.channels.costs import work
 from chipfit.compress.channels.report import PruneDetails
 from chipfit.compress.channels.structure import Structure
-from chipfit.compress.run import Method
+from chipfit.compress.run import Method, compress_or_resume
 from chipfit.compress.weights import distinct
 from chipfit.errors import ChipfitError
+from chipfit.exporters import to_tflite
 from chipfit.graph import Node
 from chipfit.model import load
+from chipfit.quantize import Preprocessing
+from chipfit.quantize.layers import LAYERS
 from chipfit.report.text import to_text
 from chipfit.report.text_compress import compress_text, sensitivity_text
 from chipfit.targets import load_board
 from chipfit.trainable.tune import TuneSettings
 from importers.keras_nets import keras_or_skip
-from quantize.nets import pictures
+from quantize.nets import mobile, pictures
 
 BOARD = load_board("arduino-nano-33-ble")
 QUICK = TuneSettings(epochs=1, augment="none", batch=64)
@@ -107,6 +111,11 @@ def test_a_run_is_gone_on_with(net: Path, labelled: Path, tmp_path: Path, monkey
     assert (out / "net.tflite").read_bytes() == (tmp_path / "whole" / "net.tflite").read_bytes()
     with pytest.raises(ChipfitError, match="finished"):
         _run(method, net, labelled, out, resume=True)
+    # by the same call each time: what is finished stays, and another method is refused
+    assert compress_or_resume(Request(net, out, BOARD, labelled), method)["status"] == "finished"
+    assert len(calls) == 3
+    with pytest.raises(ChipfitError, match="was made by: chipfit compress prune"):
+        compress_or_resume(Request(net, out, BOARD, labelled), replace(method, stages=3))
 
 
 def test_without_labels_nothing_learns(net: Path, tmp_path: Path) -> None:
@@ -117,6 +126,21 @@ def test_without_labels_nothing_learns(net: Path, tmp_path: Path) -> None:
     assert "no data with labels" in report.notes[0]
     assert report.settings is None
     assert ((report.after and report.after.agreement) or 0) > 0.6
+
+
+def test_nobody_says_how_pixels_become_inputs(tmp_path: Path) -> None:
+    """A file that does not say it gets them as they are, and the report says so."""
+    net, rng = tmp_path / "net.tflite", np.random.default_rng(0)
+    net.write_bytes(to_tflite(mobile(rng, side=32)))
+    for i in range(50):
+        file = tmp_path / "pictures" / f"class{i % 5}" / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(file)
+    request = Request(net, tmp_path / "silent", BOARD, tmp_path / "pictures")
+    (note,) = compress(request, Cluster(8)).notes
+    assert "from 0 to 255" in note
+    said = replace(request, out=tmp_path / "said", preprocessing=Preprocessing("stretch", scale=1 / 255))
+    assert not compress(said, Cluster(8)).notes
 
 
 def test_methods_follow_each_other(net: Path, labelled: Path, tmp_path: Path) -> None:
@@ -148,6 +172,36 @@ def test_zeros_stay_while_the_others_learn(net: Path, labelled: Path, tmp_path: 
     shares = {name: zeros / size for name, (size, _, zeros) in counts.items()}
     assert all(share == pytest.approx(0.6, abs=0.06) for name, share in shares.items() if "depthwise" not in name)
     assert next(share for name, share in shares.items() if "depthwise" in name) < 0.1
+
+
+def test_few_weights_learn_in_integers(net: Path, labelled: Path, tmp_path: Path) -> None:
+    """The values move, each layer keeps to so few, and the file is what was judged while it learned."""
+    keras_or_skip()
+    tuning = replace(QUICK, rate=2e-3)
+    report = _run(Cluster(4, tuning, aware=True), net, labelled, tmp_path / "learned")
+    _run(Cluster(4), net, labelled, tmp_path / "plain")
+    learned, plain = (load(tmp_path / name / "net_int8.tflite").graph for name in ("learned", "plain"))
+    assert all(different <= 4 for _, different, _ in distinct(learned).values())
+    weights = [[n["w"].array for n in graph.nodes if isinstance(n.op, LAYERS)] for graph in (learned, plain)]
+    assert any(set(np.unique(a)) != set(np.unique(b)) for a, b in zip(*weights, strict=True))
+    assert report.after is not None
+    assert [epoch.val_accuracy for epoch in report.history] == [report.after.int8_accuracy]
+
+
+def test_zeros_stay_in_integers(net: Path, labelled: Path, tmp_path: Path) -> None:
+    keras_or_skip()
+    report = _run(Sparsify(None, "2:4", tuning=QUICK, aware=True), net, labelled, tmp_path / "out")
+    counts = distinct(load(tmp_path / "out" / "net_int8.tflite").graph)
+    shares = {name: zeros / size for name, (size, _, zeros) in counts.items() if "depthwise" not in name}
+    assert all(share > 0.46 for share in shares.values())
+    assert report.after is not None
+    assert [epoch.val_accuracy for epoch in report.history] == [report.after.int8_accuracy]
+
+
+def test_learning_in_integers_needs_epochs() -> None:
+    for method in (Cluster, Sparsify):
+        with pytest.raises(ChipfitError, match="U001"):
+            method(aware=True)
 
 
 def test_sensitivity_is_measured(net: Path, labelled: Path) -> None:

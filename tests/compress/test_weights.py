@@ -9,13 +9,13 @@ import pytest
 
 from chipfit.compress.cluster import clustered
 from chipfit.compress.codebook import codebook, nearest
-from chipfit.compress.judge import float_outputs, int8_outputs
 from chipfit.compress.sparse import masked_codes, parse_pattern, sparse_rows
 from chipfit.compress.weights import Chosen, Rows, distinct, real_weights, reweighted, with_weights
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array
 from chipfit.quantize import Samples
 from chipfit.quantize.reconstruct import damped
+from chipfit.trainable.judge import float_outputs, int8_outputs
 from quantize.nets import mobile, pictures
 
 

@@ -12,6 +12,7 @@ import chipfit
 from chipfit import EvaluationReport, evaluate_models
 from chipfit.demo import model_path
 from chipfit.errors import ChipfitError
+from chipfit.evaluation import right_answers
 from chipfit.evaluation.candidates import candidates
 from chipfit.evaluation.tally import Signal
 from chipfit.exporters.tflite import to_tflite
@@ -48,6 +49,21 @@ def scores_of(model: Model, stored: Array) -> Array:
 @pytest.fixture(scope="module")
 def report() -> EvaluationReport:
     return evaluate_models([F32, INT8], DIGITS, preprocessing=SCALED, skip=3, limit=90)
+
+
+def test_right_answers_are_those_that_are_counted(report: EvaluationReport) -> None:
+    found = right_answers([F32, INT8], DIGITS, preprocessing=SCALED, skip=3, limit=90)
+    assert found is not None
+    (difference,) = report.differences
+    a, b = found
+    assert [int(right.sum()) for right in found] == [m.top1.count for m in report.models if m.top1]
+    assert ((a & ~b).sum(), (b & ~a).sum()) == (difference.only_a, difference.only_b)
+    first = int(np.flatnonzero(~b)[0])
+    one = right_answers([INT8], DIGITS, preprocessing=SCALED, skip=3 + first, limit=1)
+    assert one is not None
+    assert one[0].tolist() == [False]
+    pixels = np.load(DIGITS)["images"]
+    assert right_answers([F32], {"image": pixels}, preprocessing=SCALED) is None
 
 
 def test_figures_are_those_of_the_reference_interpreter(report: EvaluationReport) -> None:

@@ -48,9 +48,9 @@ def normal(rng: np.random.Generator, *shape: int, scale: float = 0.3) -> Array:
     return rng.normal(0.0, scale, shape).astype(np.float32)
 
 
-def mobile(rng: np.random.Generator, act: Activation = "relu6", softmax: bool = True) -> Graph:
+def mobile(rng: np.random.Generator, act: Activation = "relu6", softmax: bool = True, side: int = SIDE) -> Graph:
     """Convolution, depthwise with taps that almost cancel, pointwise, residual, pool, dense: what narrow nets are."""
-    b = Builder(1, SIDE, SIDE, 3)
+    b = Builder(1, side, side, 3)
     y = b.add("conv", Conv2D(pad=(1, 1, 1, 1), act=act), b.x, normal(rng, CHANNELS, 3, 3, 3), normal(rng, CHANNELS) + 2)
     w = normal(rng, 1, 3, 3, CHANNELS, scale=6.0)
     w -= w.mean(axis=(1, 2), keepdims=True)
@@ -58,7 +58,7 @@ def mobile(rng: np.random.Generator, act: Activation = "relu6", softmax: bool = 
     p = b.add("pointwise", Conv2D(act=act), d, normal(rng, CHANNELS, 1, 1, CHANNELS), normal(rng, CHANNELS))
     t = b.add("second", Conv2D(pad=(1, 1, 1, 1)), p, normal(rng, CHANNELS, 3, 3, CHANNELS, scale=0.1))
     s = b.add("residual", Add(), t, p)
-    a = b.add("pool", AveragePool2D(kernel=(SIDE - 2, SIDE - 2)), s)
+    a = b.add("pool", AveragePool2D(kernel=(side - 2, side - 2)), s)
     f = b.add("flat", Reshape((1, CHANNELS)), a)
     z = b.add("logits", FullyConnected(), f, normal(rng, CLASSES, CHANNELS, scale=1.0), normal(rng, CLASSES))
     return b.graph(b.add("probabilities", Softmax(), z) if softmax else z)

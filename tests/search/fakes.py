@@ -40,6 +40,8 @@ def trial(task: Task) -> Result:
         return Result(**values)
     folder.create()
     share = accuracy(task.point)
-    result = Result(task.number, share, share - 0.001, needs(task.point, task.limits.ram), 100, "a.tflite", 1.0)
+    result = Result(
+        task.number, share, share - 0.001, needs(task.point, task.limits.ram), 100, "run/a_int8.tflite", 1.0
+    )
     folder.write_json(RESULT, asdict(result))
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -21,19 +22,18 @@ ray: Any = pytest.importorskip("ray", reason="the ray package is not installed")
 
 @pytest.fixture(scope="module")
 def cluster() -> Generator[str]:
-    """Two nodes of one core each, which find what this file defines."""
+    """Two workers, which find what this file defines."""
     from ray.cluster_utils import Cluster  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(fakes.__file__).parents[1]))
-        found: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        found.add_node(num_cpus=1)
+        found: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
         yield str(found.address)
         found.shutdown()
 
 
-def where(_: int) -> str:
-    return str(ray.get_runtime_context().get_node_id())
+def where(_: int) -> int:
+    return os.getpid()
 
 
 def refusing(_: int) -> None:

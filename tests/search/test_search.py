@@ -72,6 +72,14 @@ def test_only_what_fits_is_trained_and_the_best_is_found(request_of: Callable[..
     assert "--max-ram 12" in report.offer
 
 
+def test_it_begins_with_different_networks(request_of: Callable[..., Request], tmp_path: Path) -> None:
+    text = 'alpha = [0.125, 0.25]\nsize = [32, 48]\ncompression = ["none", "cluster 4", "cluster 8", "cluster 16"]\n'
+    (tmp_path / "alike.toml").write_text(text)
+    report = search(request_of(space=read_space(tmp_path / "alike.toml"), trials=3))
+    assert len({trial.point.network for trial in report.trials}) == 3
+    assert report.costed < report.candidates == 16
+
+
 def test_the_front_is_what_nothing_else_beats(request_of: Callable[..., Request]) -> None:
     report = search(request_of())
     for one in report.trials:
@@ -79,6 +87,36 @@ def test_the_front_is_what_nothing_else_beats(request_of: Callable[..., Request]
         assert one.on_front == (not better)
     assert report.front[0].number == report.best
     assert not is_dominated(report.trials[0], [report.trials[0]])
+
+
+def test_what_needs_more_than_it_should_is_not_the_best(
+    request_of: Callable[..., Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The most accurate one, which is the best in all else, takes half as long again as it may once it is trained."""
+    told: list[tuple[float, float]] = []
+
+    class Listening(module.Study):
+        def tell(self, number: int, accuracy: float, violation: float) -> None:
+            told.append((accuracy, violation))
+            super().tell(number, accuracy, violation)
+
+    def larger(task: Task) -> Result:
+        result = fakes.trial(task)
+        if task.number:
+            return result
+        needs = replace(result.needs, ram=1, instructions=1, flash=1, milliseconds=30.0, problem="30.0 ms of 20.0 ms")
+        return replace(result, integer=0.999, needs=needs)
+
+    monkeypatch.setattr(module, "Study", Listening)
+    monkeypatch.setattr(module, "run_trial", larger)
+    report = search(request_of(limits=replace(LIMITS, milliseconds=20.0)))
+    assert report.trials[0].number == 0
+    assert (report.best, report.trials[0].on_front) != (0, True)
+    # it takes no other one from the front either
+    assert report.front
+    assert report.front[0].number == report.best != 0
+    assert dict(told)[0.999] == 0.5
+    assert all(violation == 0 for accuracy, violation in told if accuracy < 0.999)
 
 
 def beats(one: Trial, other: Trial) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,39 +24,48 @@ COUNT = 8
 
 
 class Learning:
-    """A graph in fake quantization, with all that it computes."""
+    """A graph in fake quantization, with all that it computes. ``change``: of the ranges that it begins with."""
 
-    def __init__(self, keras: Any, graph: Graph, x: Array, recipe: str = "int8") -> None:
+    def __init__(
+        self, keras: Any, graph: Graph, x: Array, change: Callable[[Range], Range] = lambda found: found
+    ) -> None:
         self.keras, self.x = keras, x
-        self.grids: Grids = prepared(graph, Samples((x,), (None,)), parse_recipe(recipe))
+        self.grids: Grids = prepared(graph, Samples((x,), (None,)), parse_recipe("int8"))
+        self.grids.ranges.update({name: change(found) for name, found in self.grids.ranges.items()})
         self.fake = Fake(self.grids, settle=1, follow=0.5)
         self.net = Net(self.grids.graph, arithmetic=self.fake)
         values = {v.name: v for node in self.grids.graph.nodes for v in node.outputs}
         self.raw = graph.nodes[-1]["x"].name if graph.nodes[-1].op.name == "softmax" else graph.outputs[0].name
         self.model = model_class(keras)(self.net, values, self.raw, Aim("logits"), None)
 
+    @property
+    def pixels(self) -> Array:
+        """As a Keras model takes them."""
+        return self.x.reshape(len(self.x), *self.x.shape[2:])
+
     def step(self) -> None:
         """Learn from one batch."""
-        shape = self.x.shape[2:]
         outputs = int(np.prod(self.grids.graph.outputs[0].shape))
         y = np.eye(outputs, dtype=np.float32)[np.arange(COUNT) % outputs]
         self.fake.refresh(True)
         targets = {"y": y, "weights": np.ones(COUNT, np.float32), "extra": {}}
-        self.model.train_on_batch(self.x.reshape(COUNT, *shape), targets)
+        self.model.train_on_batch(self.pixels, targets)
 
     def exported(self) -> Graph:
         arrays = {value.name: form.array() for value, form in self.net.forms.items()}
         return self.fake.integer({**arrays, **self.fake.kept()})
 
-    def differing(self) -> dict[str, float]:
-        """Shares of stored integers that are others than those of the exported graph, where there are any."""
+    def differing(self, *, learns: bool = False) -> dict[str, float]:
+        """Shares of stored integers that are others than those of the exported graph, where there are any. ``learns``:
+        as it computes then; its ranges must stay."""
         self.fake.refresh(False)
-        found = self.model.predict_on_batch(self.x.reshape(COUNT, *self.x.shape[2:]))
+        found = self.model(self.pixels, training=True) if learns else self.model.predict_on_batch(self.pixels)
+        found = {name: self.keras.ops.convert_to_numpy(y) for name, y in found.items()}
         graph = self.exported()
         shares: dict[str, float] = {}
         for value, y in trace(graph, (quantize_array(self.x, graph.inputs[0].q),)):
             if value.name in found:
-                steps = (np.asarray(found[value.name]) - dequantize_array(y, value.q)) / value.q.s
+                steps = (found[value.name] - dequantize_array(y, value.q)) / value.q.s
                 if np.rint(steps).any():
                     shares[value.name] = float((np.rint(steps) != 0).mean())
         return shares
@@ -75,8 +85,11 @@ def test_all_tensors_are_those_of_the_exported_graph(keras: Any, seed: int) -> N
     before = learning.exported()
     for _ in range(3):
         learning.step()
+    judged = learning.fake.deployed(learning.pixels)
     assert learning.differing() == {}
     after = learning.exported()
+    known = dict(trace(after, (quantize_array(learning.x, after.inputs[0].q),)))
+    np.testing.assert_array_equal(judged, dequantize_array(known[after.outputs[0]], after.outputs[0].q))
     pairs = list(zip(after.values(), before.values(), strict=True))
     assert any((a.array != b.array).any() for a, b in pairs if a.is_const)
     assert any(a.type != b.type for a, b in pairs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from chipfit.metadata import facts_of
 from chipfit.training.loop import Epoch, Phase, Watch
 from chipfit.training.run_folder import BEST, CURVES, LAST, RUN, SHEET, SPLIT
 from chipfit.training.settings import TrainSettings
-from chipfit.training.train import resume, source_of, train
+from chipfit.training.train import resume, source_of, train, train_or_resume
 from training.photos import noise, write_picture
 
 pytest.importorskip("matplotlib", reason="curves and sheets are drawn with matplotlib")
@@ -97,6 +98,12 @@ def test_a_repeated_run_that_was_interrupted_goes_on(keras: Any, run: Path, tmp_
     more = Count()
     assert len(resume(tmp_path / "run", epochs=3, cache=False, watch=more).history) == 3
     assert more.epochs == [3]
+    # by the same call each time: what is finished stays, and another training is refused
+    kept = train_or_resume(source.data, tmp_path / "run", replace(source.settings, epochs=3), watch=more)
+    assert (more.epochs, len(kept["history"])) == ([3], 3)
+    with pytest.raises(ChipfitError, match="trained otherwise: alpha") as caught:
+        train_or_resume(source.data, tmp_path / "run", replace(source.settings, alpha=0.25))
+    assert caught.value.code == "P001"
 
 
 def test_changed_pictures_are_refused(run: Path, photos: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from chipfit.cli import (
     bench,
     board,
     check,
+    compare,
     compile,
     compress,
     convert,
@@ -141,6 +142,7 @@ compress.add_to(app)
 check.add_to(app)
 convert.add_to(app)
 evaluate.add_to(app)
+compare.add_to(app)
 search.add_to(app)
 deploy.add_to(app)
 flash.add_to(app)

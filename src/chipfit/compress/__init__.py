@@ -5,7 +5,7 @@ from chipfit.compress.cluster import Cluster
 from chipfit.compress.decompose.method import Decompose, Rule, decomposed
 from chipfit.compress.distill import Distill, Lesson
 from chipfit.compress.report import BoardFigures, CompressReport, ModelFigures
-from chipfit.compress.run import Request, compress
+from chipfit.compress.run import Request, compress, compress_or_resume
 from chipfit.compress.sparse import Sparsify
 from chipfit.compress.subject import open_subject
 
@@ -23,6 +23,7 @@ __all__ = [
     "Sparsify",
     "analyze",
     "compress",
+    "compress_or_resume",
     "decomposed",
     "open_subject",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chipfit.compress.codebook import fitted_codebook, nearest
-from chipfit.compress.fine import Fixed, fine_tuned, tuning_words
+from chipfit.compress.fine import fine_tuned, folded_copy, learned_in_integers, outcome, require_epochs, tuning_words
 from chipfit.compress.run import Outcome, Session
 from chipfit.compress.weights import (
     Chosen,
@@ -20,10 +20,10 @@ from chipfit.compress.weights import (
     reweighted,
     with_weights,
 )
-from chipfit.compress.weights_report import WeightsDetails, details_of
+from chipfit.compress.weights_report import details_of
 from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import Int
-from chipfit.graph import Array, Graph
+from chipfit.graph import Array, Graph, Quant
 from chipfit.trainable.tune import TuneSettings
 from chipfit.trainable.weights import Clustered
 
@@ -33,19 +33,26 @@ MOST = 127
 @dataclass(frozen=True)
 class Cluster:
     """``values``: different integers that the weights of a layer may have, 2 to 127; 16 take 4 bits each. ``tuning``:
-    None: nothing learns. Raises ChipfitError U001."""
+    None: nothing learns; ``aware``: in the integers that it is deployed with (see :mod:`chipfit.compress.qat`). Raises
+    ChipfitError U001."""
 
     values: int = 16
     tuning: TuneSettings | None = None
+    aware: bool = False
     name: str = "cluster"
 
     def __post_init__(self) -> None:
         if not 2 <= self.values <= MOST:
             raise ChipfitError("U001", f"--values {self.values} is none of 2 to {MOST}", "16 take 4 bits, 4 take 2")
+        require_epochs(self.aware, self.tuning)
 
     @property
     def words(self) -> list[str]:
-        return ["--values", str(self.values), *tuning_words(self.tuning)]
+        return ["--values", str(self.values), *(["--qat"] if self.aware else []), *tuning_words(self.tuning)]
+
+    @property
+    def epochs(self) -> int:
+        return 0 if self.tuning is None else self.tuning.epochs
 
     def apply(self, session: Session) -> Outcome:
         subject, samples = session.subject, session.subject.require_calibration()
@@ -58,10 +65,16 @@ class Cluster:
             errors[name] = rows.error(q * scales[..., None])
             return q, scales
 
-        whole = subject.model.graph
+        whole = folded_copy(subject.model.graph) if self.aware else subject.model.graph
         int8 = reweighted(whole, samples, choose, session.progress)
         graph = with_weights(whole, samples, real_weights(whole, {name: chosen for name, (chosen, _) in found.items()}))
-        tuned = fine_tuned(session, graph, self.tuning, _forms(graph, found))
+        forms = _forms(graph, found)
+        rule = f"at most {self.values} different weights in a layer"
+        if self.aware:
+            made = learned_in_integers(session, graph, self.tuning, forms, _quants(graph, found))
+            if made is not None:
+                return outcome(made.graph, made.int8, details_of(made.int8, rule, errors), made.progress, made.recipe)
+        tuned = fine_tuned(session, graph, self.tuning, forms)
         if tuned is not None:
             graph, codes_of = tuned.graph, _learned(tuned.graph, found)
 
@@ -70,8 +83,7 @@ class Cluster:
                 return codes_of[name], np.maximum(scales, rows.least)
 
             int8 = reweighted(graph, samples, keep, session.progress)
-        details: WeightsDetails = details_of(int8, f"at most {self.values} different weights in a layer", errors)
-        return Fixed(graph, int8, details, tuned).outcome(session)
+        return outcome(graph, int8, details_of(int8, rule, errors), tuned and tuned.progress)
 
 
 def clustered(rows: Rows, count: int) -> tuple[Array, Array, Int]:
@@ -108,6 +120,17 @@ def _forms(graph: Graph, found: Mapping[str, tuple[Chosen, Int]]) -> dict[str, C
         spread = layer.weights_of(np.broadcast_to(scales[..., None], real.shape).astype(np.float32))
         forms[name] = Clustered(indices, codes.astype(np.float32), spread)
     return forms
+
+
+def _quants(graph: Graph, found: Mapping[str, tuple[Chosen, Int]]) -> dict[str, Quant]:
+    """The scales of the weights of ``graph``, which are integers times them. Channels of zeros keep those they had."""
+    quants: dict[str, Quant] = {}
+    for name, layer in layers_of(graph).items():
+        chosen, _ = found[name]
+        real = layer.rows_of(layer.node["w"].array).astype(np.float64)
+        scales = best_scales(real, chosen.codes, chosen.scales).astype(np.float32).reshape(-1)
+        quants[name] = Quant(tuple(scales.tolist()), (0,) * len(scales), layer.channel_axis)
+    return quants
 
 
 def _learned(graph: Graph, found: Mapping[str, tuple[Chosen, Int]]) -> dict[str, Array]:

@@ -7,7 +7,7 @@ what the teacher sees inside (Romero et al., 2015).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ import numpy as np
 
 from chipfit.compress.distill_report import DistillDetails
 from chipfit.compress.fine import tuning_words
-from chipfit.compress.judge import labelled_of
-from chipfit.compress.qat import train_aware
 from chipfit.compress.run import Outcome, Session
 from chipfit.compress.teacher import Glasses, Teacher, load_teacher, resized
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, Graph, Value
 from chipfit.quantize import Preprocessing
+from chipfit.trainable.aware import train_aware
+from chipfit.trainable.judge import labelled_of
 from chipfit.trainable.model import Says, output_of
 from chipfit.trainable.tune import TuneSettings, Tuning
 from chipfit.training.backend import start_keras
@@ -207,12 +207,6 @@ class Distill:
     name: str = "distill"
 
     @property
-    def options(self) -> Mapping[str, Any]:
-        return {
-            "teacher": self._source, **asdict(self.lesson), "qat": self.aware, "tuning": self.settings.to_json(),
-        }  # fmt: skip
-
-    @property
     def _source(self) -> str:
         is_path = isinstance(self.teacher, str | Path)
         return str(self.teacher) if is_path else str(getattr(self.teacher, "name", "model"))
@@ -226,6 +220,10 @@ class Distill:
             *features, *(["--feature-weight", f"{lesson.feature_weight:g}"] if features else []),
             *(["--qat"] if self.aware else []), *tuning_words(self.settings),
         ]  # fmt: skip
+
+    @property
+    def epochs(self) -> int:
+        return self.settings.epochs
 
     def apply(self, session: Session) -> Outcome:
         subject = session.subject
@@ -256,7 +254,7 @@ def _require_classes(teacher: Teacher, data: Data) -> None:
 def _details(
     teacher: Teacher, lessons: Lessons, graph: Graph, data: Data, figures: QatFigures | None
 ) -> DistillDetails:
-    from chipfit.compress.judge import float_outputs
+    from chipfit.trainable.judge import float_outputs
 
     test = labelled_of(graph.inputs[0], data, data.split.validation)
     (x,) = test.samples.arrays

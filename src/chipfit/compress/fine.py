@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from chipfit.compress.run import Outcome, Session
-from chipfit.graph import Graph
+from chipfit.errors import ChipfitError
+from chipfit.graph import Graph, Quant
+from chipfit.quantize import Recipe
+from chipfit.quantize.run import folded
+from chipfit.trainable.aware import Aware, train_aware
 from chipfit.trainable.tune import Tuned, TuneSettings, Tuning
 from chipfit.trainable.weights import Weight
+from chipfit.training.loop import Progress
 
 
 def tuning_words(tuning: TuneSettings | None) -> list[str]:
@@ -32,21 +37,42 @@ def fine_tuned(
     return Tuning(graph, data, session.state("tune"), settings, forms).run(session.watch, resume=True)
 
 
-@dataclass(frozen=True, eq=False)
-class Fixed:
-    """A float graph and its int8 form, decided together. ``tuned``: what the float graph learned; None: nothing."""
+def learned_in_integers(
+    session: Session,
+    graph: Graph,
+    settings: TuneSettings | None,
+    forms: Mapping[str, Weight],
+    quants: Mapping[str, Quant] | None = None,
+) -> Aware | None:
+    """As :func:`fine_tuned`, in integers. ``quants``: see :func:`~chipfit.trainable.aware.train_aware`."""
+    data = session.subject.data
+    if settings is None or data is None:
+        return None
+    recipe = Recipe()
+    if quants is not None:
+        recipe = replace(recipe, steps=recipe.steps - {"equalize"})
+    return train_aware(
+        graph, data, session.state("tune"), settings, recipe=recipe, weights=forms, quants=quants, watch=session.watch,
+        resume=True,
+    )  # fmt: skip
 
-    graph: Graph
-    int8: Graph
-    details: Any
-    tuned: Tuned | None
 
-    def outcome(self, session: Session) -> Outcome:
-        progress = None if self.tuned is None else self.tuned.progress
-        return Outcome(
-            self.graph,
-            self.int8,
-            details=self.details,
-            history=() if progress is None else progress.history,
-            best=0 if progress is None else progress.best,
-        )
+def require_epochs(aware: bool, tuning: TuneSettings | None) -> None:
+    """Raise ChipfitError U001 where something is to learn in integers, and nothing learns."""
+    if aware and tuning is None:
+        raise ChipfitError("U001", "--qat learns in integers, and --epochs is 0", "such as --epochs 1")
+
+
+def folded_copy(graph: Graph) -> Graph:
+    """The graph with what the quantizer makes part of the first layers' weights, so that these are final."""
+    copy = graph.copy()
+    folded(copy)
+    return copy
+
+
+def outcome(
+    graph: Graph, int8: Graph, details: Any, progress: Progress | None, recipe: Recipe | None = None
+) -> Outcome:
+    """Of a float graph and its int8 form, decided together. ``progress``: of what was learned; None: nothing was."""
+    history, best = ((), 0) if progress is None else (progress.history, progress.best)
+    return Outcome(graph, int8, str(recipe or Recipe()), details, history, best)

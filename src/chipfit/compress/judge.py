@@ -2,99 +2,27 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 
 from chipfit.build import Weights
 from chipfit.compress.report import JUDGED, JUDGED_INT8, NOT_JUDGED, BoardFigures, ModelFigures
-from chipfit.compress.subject import Subject, samples_at
+from chipfit.compress.subject import Subject
 from chipfit.deployment.figures import Limits, needs, weight_bytes
-from chipfit.graph import Array, Graph, Value
+from chipfit.graph import Array, Graph
 from chipfit.model import Model
 from chipfit.ops import op_of
-from chipfit.quantize import Progress, Recipe, Samples, no_progress, quantize_graph, run_batches
+from chipfit.quantize import Progress, Recipe, Samples, no_progress, quantize_graph
 from chipfit.quantize.layers import LAYERS
-from chipfit.quantize.parameters import dequantize_array, quantize_array
 from chipfit.report.data import COMPUTED, MEASURED
 from chipfit.targets import Board
-from chipfit.training.judge import cross_entropy
-from chipfit.training.loop import Data
+from chipfit.trainable.judge import Labelled, float_outputs, int8_outputs, labelled_of
 
 _STEPLESS = " ".join(("int8", *(f"-{step}" for step in ("bias", "match", "reconstruct", "equalize", "pool"))))
-
-
-@dataclass(frozen=True, eq=False)
-class Labelled:
-    """``samples`` with ``labels``, (n,); ``values``: (n, columns), standardised numbers that the network is to give,
-    with the mean and deviation, (columns,) each, of each; None: it tells classes."""
-
-    samples: Samples
-    labels: Array
-    values: Array | None = None
-    mean: Array | None = None
-    deviation: Array | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def loss(self, outputs: Array) -> float:
-        """``outputs``: (n, outputs), float64."""
-        if self.values is None:
-            return cross_entropy(_probabilities(outputs), self.labels)
-        return float(np.square((outputs - self.mean) / self.deviation - self.values).mean())
-
-    def accuracy(self, outputs: Array) -> float | None:
-        return None if self.values is not None else float((outputs.argmax(axis=1) == self.labels).mean())
 
 
 def labelled_at(subject: Subject, indices: Array) -> Labelled:
     """The pictures at ``indices`` of a subject that has data."""
     return labelled_of(subject.model.graph.inputs[0], subject.require_data(), indices)
-
-
-def labelled_of(value: Value, data: Data, indices: Array) -> Labelled:
-    """The pictures at ``indices`` for the input ``value``."""
-    labels = data.pictures.labels[indices]
-    samples = samples_at(value, data, indices)
-    if data.standard is None:
-        return Labelled(samples, labels)
-    return Labelled(samples, labels, data.targets[labels], data.standard.mean, data.standard.deviation)
-
-
-def _probabilities(outputs: Array) -> Array:
-    """Outputs that are none (logits) are made some."""
-    sums = outputs.sum(axis=1)
-    if outputs.min() >= -1e-6 and np.allclose(sums, 1.0, atol=0.05):
-        return outputs
-    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
-
-
-def float_outputs(graph: Graph, samples: Samples) -> Array:
-    """(n, elements) of the first output, float64."""
-    parts = [outputs[0].reshape(len(outputs[0]), -1) for outputs in run_batches(graph, samples)]
-    return np.concatenate(parts).astype(np.float64)
-
-
-def int8_outputs(graph: Graph, samples: Samples) -> Array:
-    """(n, elements) of the first output of a quantized graph as real numbers, float64, by its C on this computer."""
-    rows = list(
-        zip(
-            *(
-                x if v.type.quant is None else quantize_array(x, v.q, v.dtype)
-                for v, x in zip(graph.inputs, samples.arrays, strict=True)
-            ),
-            strict=True,
-        )
-    )
-    with tempfile.TemporaryDirectory(prefix="chipfit-judge-") as folder:
-        output = np.asarray(Model(graph).compile("host", Path(folder) / "model").run(rows).outputs[0])
-    value = graph.outputs[0]
-    real = output if value.type.quant is None else dequantize_array(output, value.q)
-    return real.reshape(len(real), -1).astype(np.float64)
 
 
 def quantized(graph: Graph, calibration: Samples, progress: Progress = no_progress) -> Graph:

@@ -1,86 +1,13 @@
-"""Quantization-aware training: a float network learns while it already computes in integers.
-
-Its ranges begin as ``chipfit quantize`` finds them, follow what the network computes through the first half of the
-epochs, and stay. What is written is the integer graph of the best epoch: the one that the network was judged as.
-"""
+"""Quantization-aware training as a method: a network learns in the integers that it is deployed with."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from chipfit.compress.judge import float_outputs, int8_outputs, labelled_of
+from chipfit.compress.fine import tuning_words
 from chipfit.compress.run import Outcome, Session
-from chipfit.compress.subject import calibration_of
-from chipfit.graph import Graph
-from chipfit.quantize import Recipe
-from chipfit.trainable.fake import Fake
-from chipfit.trainable.grid import prepared
-from chipfit.trainable.tune import BEST, TuneSettings, Tuning
-from chipfit.training.loop import Data, Watch
-from chipfit.training.report import QatFigures
-from chipfit.training.run_folder import LAST, RunFolder
-
-if TYPE_CHECKING:
-    from chipfit.trainable.model import Extra
-    from chipfit.trainable.weights import Weight
-
-SETTINGS = TuneSettings(epochs=4, rate=2e-4)
-
-
-@dataclass(frozen=True, eq=False)
-class Aware:
-    """``graph``: floats as they were learned; ``int8``: the network that they are in integers; ``recipe``: its own."""
-
-    graph: Graph
-    int8: Graph
-    recipe: Recipe
-    figures: QatFigures
-
-
-def train_aware(
-    graph: Graph,
-    data: Data,
-    folder: RunFolder,
-    settings: TuneSettings = SETTINGS,
-    *,
-    recipe: Recipe | None = None,
-    weights: Mapping[str, Weight] | None = None,
-    extra: Extra | None = None,
-    files: tuple[str, str] = (LAST, BEST),
-    watch: Watch | None = None,
-    resume: bool = False,
-) -> Aware:
-    """Train a float graph in the integers of ``recipe``, of mode int8. Batch norms are folded already, so they stay.
-
-    ``folder``: gets ``files``: what a run goes on with, and the best epoch. ``weights``, ``extra``: see
-    :class:`~chipfit.trainable.tune.Tuning`. ``resume``: from the last finished epoch on, if there is one.
-    Raises ChipfitError N005, Q004 (a graph that cannot learn, or not be quantized), Q002, N003, N004, T001.
-    """
-    began = time.perf_counter()
-    recipe = recipe or Recipe()
-    samples = calibration_of(graph.inputs[0], data, settings.seed)
-    grids = prepared(graph, samples, recipe)
-    fake = Fake(grids, settle=-(-settings.epochs // 2))
-    tuning = Tuning(grids.graph, data, folder, settings, weights, fake, extra, files=files)
-    rounded = tuning.judge()
-    tuned = tuning.run(watch, resume=resume)
-    int8 = fake.integer(tuned.arrays)
-    test = labelled_of(graph.inputs[0], data, data.split.validation)
-    best = tuned.progress.best_epoch
-    figures = QatFigures(
-        recipe=str(recipe),
-        float_accuracy=test.accuracy(float_outputs(graph, test.samples)),
-        rounded_accuracy=rounded,
-        accuracy=None if best is None else best.val_accuracy,
-        int8_accuracy=test.accuracy(int8_outputs(int8, test.samples)),
-        best=tuned.progress.best,
-        history=tuned.progress.history,
-        seconds=time.perf_counter() - began,
-    )
-    return Aware(tuned.graph, int8, recipe, figures)
+from chipfit.trainable.aware import SETTINGS, train_aware
+from chipfit.trainable.tune import TuneSettings
 
 
 @dataclass(frozen=True)
@@ -94,15 +21,12 @@ class Qat:
         return "qat"
 
     @property
-    def options(self) -> Mapping[str, Any]:
-        return self.settings.to_json()
+    def words(self) -> list[str]:
+        return tuning_words(self.settings)
 
     @property
-    def words(self) -> list[str]:
-        options = {"epochs": "--epochs", "rate": "--rate", "batch": "--batch", "augment": "--augment"}
-        kept = {n: getattr(self.settings, n) for n in options}
-        changed = [(options[n], v) for n, v in kept.items() if v != getattr(SETTINGS, n)]
-        return [word for option, v in changed for word in (option, f"{v:g}" if isinstance(v, float) else str(v))]
+    def epochs(self) -> int:
+        return self.settings.epochs
 
     def apply(self, session: Session) -> Outcome:
         made = train_aware(

@@ -9,15 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from chipfit.compress.judge import figures, float_outputs, judged_samples
+from chipfit.compress.judge import figures, judged_samples
 from chipfit.compress.report import BoardFigures, CompressReport, ModelFigures
 from chipfit.compress.subject import Subject, open_subject
 from chipfit.errors import ChipfitError
 from chipfit.exporters import to_tflite
 from chipfit.graph import Array, Graph
-from chipfit.metadata import Facts
+from chipfit.metadata import Facts, facts_of
 from chipfit.quantize import Preprocessing, Progress, Recipe, no_progress
 from chipfit.targets import Board
+from chipfit.trainable.judge import float_outputs
 from chipfit.training.backend import start_keras, versions
 from chipfit.training.curves import curves_png
 from chipfit.training.loop import Epoch, Watch
@@ -89,6 +90,11 @@ class Method(Protocol):
         """The settings as a shell's command has them, the defaults left out."""
         ...
 
+    @property
+    def epochs(self) -> int:
+        """Of all that learns, at most."""
+        ...
+
     def apply(self, session: Session) -> Outcome:
         """May be called again after an interruption: what is in the session's state folders is gone on with."""
         ...
@@ -134,6 +140,24 @@ def compress(
     return report
 
 
+def compress_or_resume(
+    request: Request, method: Method, *, watch: Watch = _NOBODY, progress: Progress = no_progress
+) -> dict[str, Any]:
+    """:func:`compress`; or going on with what an earlier call has begun; or, of what is finished, nothing at all.
+
+    Returns what the folder's ``run.json`` says then. Raises ChipfitError P001 where ``out`` was made otherwise, and as
+    :func:`compress` does.
+    """
+    folder = RunFolder(request.out)
+    kept = folder.read_run() if (folder.path / RUN).is_file() else {}
+    if kept.get("status") == "finished":
+        if kept["command"] != command(request, method):
+            raise ChipfitError("P001", f"'{request.out}' was made by: {kept['command']}", "name another folder: -o")
+        return kept
+    compress(replace(request, resume=bool(kept)), method, watch=watch, progress=progress)
+    return folder.read_run()
+
+
 def command(request: Request, method: Method) -> str:
     """The command line that does the same."""
     words = ["chipfit", "compress", method.name, str(request.source)]
@@ -166,7 +190,16 @@ def _first_report(request: Request, subject: Subject, method: Method) -> Compres
         command=command(request, method),
         board_name=request.board.name,
         judged=0 if subject.data is None else len(subject.data.split.validation),
+        notes=_doubts(request, subject),
     )
+
+
+def _doubts(request: Request, subject: Subject) -> tuple[str, ...]:
+    """What the figures depend on, and nobody has said."""
+    is_said = (request.preprocessing or facts_of(subject.model).preprocessing) is not None
+    if is_said or subject.settings is None:
+        return ()
+    return ("pixels go in as they are, from 0 to 255: the file says nothing else (--scale, --mean, --std)",)
 
 
 def _require_same(kept: Mapping[str, Any], request: Request, method: Method) -> None:
@@ -210,7 +243,8 @@ def _finished(
         folder.write_json(SPLIT, subject.data.split.to_json(subject.data.pictures))
         files.append(SPLIT)
     return replace(
-        report, status="finished", after=after, details=made.details, history=made.history, notes=made.notes,
+        report, status="finished", after=after, details=made.details, history=made.history,
+        notes=(*report.notes, *made.notes),
         files=(*files, RUN), versions=versions(start_keras()) if made.history else (),
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from chipfit.compress.codebook import LIMIT
-from chipfit.compress.fine import Fixed, fine_tuned, tuning_words
+from chipfit.compress.fine import fine_tuned, folded_copy, learned_in_integers, outcome, require_epochs, tuning_words
 from chipfit.compress.run import Outcome, Session
 from chipfit.compress.weights import Chosen, Rows, fed_back, layers_of, real_weights, reweighted, with_weights
 from chipfit.compress.weights_report import details_of
@@ -31,12 +31,14 @@ _ELEMENTS = 1 << 22
 class Sparsify:
     """``sparsity``: share of each layer's weights that become 0; or ``pattern``: ``N:M``, so many of M neighbours along
     the input channels stay. Depthwise layers, whose few weights matter much, stay as they are unless ``depthwise``.
-    ``tuning``: None: nothing learns. Raises ChipfitError U001."""
+    ``tuning``: None: nothing learns; ``aware``: in the integers that it is deployed with (see
+    :mod:`chipfit.compress.qat`). Raises ChipfitError U001."""
 
     sparsity: float | None = 0.75
     pattern: str | None = None
     depthwise: bool = False
     tuning: TuneSettings | None = None
+    aware: bool = False
     name: str = "sparsify"
 
     def __post_init__(self) -> None:
@@ -47,14 +49,21 @@ class Sparsify:
         if self.sparsity is not None and not 0 < self.sparsity < 1:
             raise ChipfitError("U001", f"--sparsity {self.sparsity:g} is no share", "such as 0.75")
         parse_pattern(self.pattern)
+        require_epochs(self.aware, self.tuning)
 
     @property
     def words(self) -> list[str]:
         words = ["--sparsity", f"{self.sparsity:g}"] if self.pattern is None else ["--pattern", self.pattern]
-        return [*words, *(["--depthwise"] if self.depthwise else []), *tuning_words(self.tuning)]
+        flags = {"--depthwise": self.depthwise, "--qat": self.aware}
+        return [*words, *(flag for flag, is_set in flags.items() if is_set), *tuning_words(self.tuning)]
+
+    @property
+    def epochs(self) -> int:
+        return 0 if self.tuning is None else self.tuning.epochs
 
     def apply(self, session: Session) -> Outcome:
         whole, samples = session.subject.model.graph, session.subject.require_calibration()
+        whole = folded_copy(whole) if self.aware else whole
         skipped = {
             n["w"].name for n in whole.nodes if isinstance(n.op, LAYERS) and Layer(n).depthwise and not self.depthwise
         }
@@ -74,7 +83,13 @@ class Sparsify:
 
         int8 = reweighted(whole, samples, choose, session.progress)
         graph = with_weights(whole, samples, real_weights(whole, chosen))
-        tuned = fine_tuned(session, graph, self.tuning, _forms(graph, masks))
+        rule = f"{self.pattern} of neighbours stay" if self.pattern else f"{100 * (self.sparsity or 0):g} % are 0"
+        forms = _forms(graph, masks)
+        if self.aware:
+            made = learned_in_integers(session, graph, self.tuning, forms)
+            if made is not None:
+                return outcome(made.graph, made.int8, details_of(made.int8, rule, errors), made.progress, made.recipe)
+        tuned = fine_tuned(session, graph, self.tuning, forms)
         if tuned is not None:
             graph = tuned.graph
 
@@ -82,8 +97,7 @@ class Sparsify:
                 return masked_codes(rows, masks[name], rows.real)
 
             int8 = reweighted(graph, samples, keep, session.progress)
-        rule = f"{self.pattern} of neighbours stay" if self.pattern else f"{100 * (self.sparsity or 0):g} % are 0"
-        return Fixed(graph, int8, details_of(int8, rule, errors), tuned).outcome(session)
+        return outcome(graph, int8, details_of(int8, rule, errors), tuned and tuned.progress)
 
 
 def parse_pattern(text: str | None) -> tuple[int, int] | None:

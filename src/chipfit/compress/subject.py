@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from chipfit.deployment.source import in_turns, is_run
+from chipfit.deployment.source import is_run
 from chipfit.errors import ChipfitError
 from chipfit.evaluation.data import LABEL_NAMES
-from chipfit.graph import Array, Value
 from chipfit.metadata import Facts, facts_of
 from chipfit.model import Model, load
 from chipfit.quantization import CALIBRATED
 from chipfit.quantize import Preprocessing, Progress, Samples, no_progress
 from chipfit.quantize.prepare import require_float
 from chipfit.samples import read_arrays
+from chipfit.trainable.judge import as_inputs, calibration_of
 from chipfit.training.data import read_data
 from chipfit.training.loop import Data
 from chipfit.training.pictures import LARGEST_SIDE, SMALLEST_SIDE, PictureSet
@@ -155,7 +155,7 @@ def _with_arrays(subject: Subject, path: Path, seed: int) -> Subject:
     how = subject.facts.preprocessing if pixels.dtype == np.uint8 else None
     how = how or Preprocessing()
     if labels is None:
-        samples = Samples((_inputs(value, how.apply(pixels)),), (None,), how)
+        samples = Samples((as_inputs(value, how.apply(pixels)),), (None,), how)
         return replace(subject, calibration=samples.first(CALIBRATED), data_path=path)
     labels = np.asarray(labels).reshape(-1).astype(np.int64)
     outputs = int(np.prod(subject.model.graph.outputs[0].shape))
@@ -175,22 +175,3 @@ def _require_outputs(model: Model, names: int, path: Path) -> None:
     outputs = int(np.prod(model.graph.outputs[0].shape))
     if outputs != names:
         raise ChipfitError("N001", f"the model has {outputs} outputs, '{path}' has {names} classes", "other --data")
-
-
-def calibration_of(value: Value, data: Data, seed: int) -> Samples:
-    """Of the pictures that are trained with, in turns of the classes."""
-    labels = data.pictures.labels if data.standard is None else np.zeros_like(data.pictures.labels)
-    chosen = np.sort(in_turns(labels, data.split.train, seed)[:CALIBRATED])
-    return samples_at(value, data, chosen)
-
-
-def samples_at(value: Value, data: Data, indices: Array) -> Samples:
-    """The pictures at ``indices`` as samples of the input ``value``."""
-    pixels, how = data.pictures.pixels[indices], data.preprocessing
-    ranges = how.range(pixels.shape[3]) if pixels.dtype == np.uint8 and pixels.ndim == 4 else None
-    return Samples((_inputs(value, how.apply(pixels)),), (ranges,), how)
-
-
-def _inputs(value: Value, x: Array) -> Array:
-    """(n, *shape of the input), float32."""
-    return np.ascontiguousarray(x, np.float32).reshape(len(x), *value.shape)

@@ -284,7 +284,13 @@ def untrained(network: Network, name: str = "model", *, recipe: str = "int8") ->
 
     Raises ChipfitError U001 for a network that cannot be built, T001 without Keras.
     """
-    keras_model = build(network, name)
+    model, samples = random_network(network, name)
+    return plainly_quantized(model, samples, recipe)
+
+
+def random_network(network: Network, name: str = "model") -> tuple[Model, Samples]:
+    """The float network with random weights, and random pictures. Raises ChipfitError as :func:`untrained` does."""
+    keras_model = build(network, "model")
     rng = np.random.default_rng(0)
     for layer in keras_model.layers:
         is_depthwise = "Depthwise" in type(layer).__name__
@@ -294,9 +300,13 @@ def untrained(network: Network, name: str = "model", *, recipe: str = "int8") ->
                 # as He et al. (2015) start: signals keep their size through any number of layers
                 inputs = int(np.prod(shape[:2] if is_depthwise else shape[:-1]))
                 weight.assign(rng.normal(0.0, (2.0 / inputs) ** 0.5, shape))
-    model = load(keras_model)
+    model = load(keras_model, name=name)
     how = network.preprocessing
     pixels = rng.integers(0, 256, (2, network.height, network.width, network.channels), dtype=np.uint8)
     value = model.graph.inputs[0]
-    samples = Samples((how.apply(pixels).reshape(2, *value.shape),), (how.range(network.channels),), how)
+    return model, Samples((how.apply(pixels).reshape(2, *value.shape),), (how.range(network.channels),), how)
+
+
+def plainly_quantized(model: Model, samples: Samples, recipe: str = "int8") -> Model:
+    """With the layers that it would have, and nothing fitted."""
     return quantize_model(model, samples, f"{recipe} {_PLAIN}").model

@@ -5,19 +5,18 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from chipfit.deployment.advice import Advice, advise, untrained
 from chipfit.deployment.figures import Needs, first_that_fits
+from chipfit.deployment.integers import open_run, options_of, quantized_file
 from chipfit.deployment.judged import Judged, accuracy_of, judged_by_data, judged_by_pictures, judged_by_random
-from chipfit.deployment.kept import Kept
-from chipfit.deployment.report import Accuracy, DeployReport, Proof, Step
+from chipfit.deployment.report import Accuracy, DeployReport, Proof, State, Step
 from chipfit.deployment.request import Listener, Request
-from chipfit.deployment.source import is_pictures, is_run, pictures_of_run, save_arrays
+from chipfit.deployment.source import is_pictures, is_run, save_arrays
 from chipfit.errors import ChipfitError
 from chipfit.files import PART
 from chipfit.graph import Array
@@ -25,17 +24,17 @@ from chipfit.metadata import facts_of
 from chipfit.model import Model, load
 from chipfit.project import write_project
 from chipfit.projects import framework_names, load_framework
-from chipfit.quantization import CALIBRATED, quantize_model, read_data, write_file
+from chipfit.quantization import CALIBRATED
 from chipfit.quantize import Preprocessing
 from chipfit.report.data import CompileReport, RunReport
 from chipfit.training.folders import find_pictures
 from chipfit.training.run_folder import RunFolder
-from chipfit.training.train import Source, resume, source_of, train
+from chipfit.training.train import Source, require_source, resume, source_of, train
 from chipfit.verification import FLOAT_TOLERANCE, compare_outputs
 
 REPORT = "deploy.json"
 RUN, FIRMWARE, PROJECT = "run", "firmware", "project"
-CALIBRATION_FILE, VALIDATION_FILE, INPUTS_FILE = "calibration.npz", "validation.npz", "inputs.npz"
+VALIDATION_FILE, INPUTS_FILE = "validation.npz", "inputs.npz"
 
 
 def deploy(request: Request, listener: Listener | None = None) -> DeployReport:
@@ -140,13 +139,12 @@ class _Deployment:
     def _run(self) -> DeployReport:
         asked = self._asked
         if is_run(asked.source):
-            _require_finished(asked.source)
             self._source = source_of(asked.source)
-            file, model, judged = self._from_run(asked.source, self._source)
+            file, model, judged = self._from_run(asked.source)
         elif is_pictures(asked.source):
             self._source = Source(asked.source, asked.validation, asked.settings.resolved())
             self._train(self._source)
-            file, model, judged = self._from_run(self._out / RUN, self._source)
+            file, model, judged = self._from_run(self._out / RUN)
         else:
             file, model, judged = self._from_file()
         tried = self._fit(model)
@@ -171,6 +169,12 @@ class _Deployment:
         self._listener.step(command, "kept")
         self._steps.append(Step(command, "kept", 0.0))
 
+    def _doing(self, words: Sequence[str], state: State) -> AbstractContextManager[None]:
+        if state == "ran":
+            return self._step(*words)
+        self._was_done(*words)
+        return nullcontext()
+
     # ------------------------------------------------------------------------------------------ from pictures
 
     def _train(self, source: Source) -> None:
@@ -182,13 +186,7 @@ class _Deployment:
             with self._step(*words):
                 train(source.data, run, source.settings, validation=source.validation, watch=watch, progress=progress)
             return
-        before = source_of(run)
-        others = before.settings.differences(source.settings)
-        if before.data.resolve() != source.data.resolve():
-            others.append(f"pictures of '{before.data}'")
-        if others:
-            hint = f"name another folder: -o; or remove '{run}'"
-            raise ChipfitError("P001", f"'{run}' was trained otherwise: {', '.join(others)}", hint)
+        before = require_source(run, source.data, source.settings)
         epochs = source.settings.epochs
         if RunFolder(run).read_run()["status"] == "finished" and before.settings.epochs == epochs:
             self._was_done(*words)
@@ -202,26 +200,14 @@ class _Deployment:
         self._listener.now(f"does it fit {self._asked.board.name}? The network is compiled untrained")
         self._fit(untrained(source.settings.network(classes)))
 
-    def _from_run(self, run: Path, source: Source) -> tuple[Path, Model, Judged]:
-        kept = RunFolder(run).read_run()
-        self._model = str(kept["model"])
-        self._how = source.preprocessing
-        self._float_file = run / f"{self._model}.tflite"
-        trained = load(self._float_file)
-        name = trained.graph.inputs[0].name
-        pictures = pictures_of_run(run, source, self._listener.progress)
-        calibration, validation = self._out / CALIBRATION_FILE, self._out / VALIDATION_FILE
-        save_arrays(calibration, {name: pictures.calibration})
-        save_arrays(validation, {name: pictures.validation, "labels": pictures.labels})
-        learned = f"{self._model}_int8.tflite"
-        if learned in kept["files"]:
-            # it has learned in these integers: they are not chosen again
-            file = run / learned
-            model = load(file)
-        else:
-            file, model = self._quantize(self._float_file, trained, calibration)
-        judged = judged_by_pictures(model, pictures, self._how, self._asked.verified, name, validation)
-        return file, model, judged
+    def _from_run(self, run: Path) -> tuple[Path, Model, Judged]:
+        opened = open_run(run, self._out, doing=self._doing, progress=self._listener.progress)
+        self._model, self._how, self._float_file = opened.name, opened.preprocessing, opened.float_file
+        validation = self._out / VALIDATION_FILE
+        save_arrays(validation, opened.validation)
+        name, count = opened.model.inputs[0].name, self._asked.verified
+        judged = judged_by_pictures(opened.model, opened.pictures, self._how, count, name, validation)
+        return opened.file, opened.model, judged
 
     # ------------------------------------------------------------------------------------------ from a model
 
@@ -244,17 +230,10 @@ class _Deployment:
 
     def _quantize(self, source: Path, model: Model, data: Path) -> tuple[Path, Model]:
         file = self._out / f"{self._model}.tflite"
-        stated = self._how if self._how != facts_of(model).preprocessing else None
-        words = ("chipfit", "quantize", str(source), "--data", str(data), *_said(stated), "-o", str(file))
-        kept = Kept(self._out, words, (source, data), file)
-        if kept.is_current:
-            self._was_done(*words)
-            return file, load(file)
-        with self._step(*words):
-            samples = read_data(model, data, self._how or Preprocessing(), progress=self._listener.progress)
-            write_file(quantize_model(model, samples, progress=self._listener.progress), file)
-            kept.note()
-        return file, load(file)
+        made = quantized_file(
+            source, model, data, file, self._how, doing=self._doing, progress=self._listener.progress
+        )  # fmt: skip
+        return file, made
 
     def _fit(self, model: Model) -> list[Needs]:
         """What was tried, up to what fits. Raises _TooLargeError."""
@@ -319,7 +298,7 @@ class _Deployment:
         models = [str(f) for f in (self._float_file, file) if f is not None]
         skip = ["--skip", str(judged.skip)] if judged.skip else []
         stated = self._how if self._how != facts_of(load(file)).preprocessing else None
-        with self._step("chipfit", "evaluate", *models, "--data", str(judged.file), *skip, *_said(stated)):
+        with self._step("chipfit", "evaluate", *models, "--data", str(judged.file), *skip, *options_of(stated)):
             return accuracy_of(self._float_file, file, judged, outputs, self._how, self._listener.progress)
 
     def _project(self, model: Model, file: Path, goal: list[str], needs: Needs, judged: Judged) -> str:
@@ -346,27 +325,3 @@ class _Deployment:
                 force=asked.force,
             )
         return shlex.join(["chipfit", "flash", str(out)])
-
-
-def _require_finished(run: Path) -> None:
-    if RunFolder(run).read_run()["status"] != "finished":
-        hint = f"go on with `{shlex.join(['chipfit', 'train', '--resume', '-o', str(run)])}`"
-        raise ChipfitError("N003", f"the run in '{run}' is not finished", hint)
-
-
-def _said(how: Preprocessing | None) -> list[str]:
-    """The options that say how pixels become inputs."""
-    if how is None:
-        return []
-    default, words = Preprocessing(), list[str]()
-    given: dict[str, Any] = {
-        "--resize": how.resize,
-        "--side": how.side,
-        "--scale": repr(how.scale),
-        "--mean": ",".join(map(repr, how.mean)),
-        "--std": ",".join(map(repr, how.std)),
-    }
-    for (option, text), name in zip(given.items(), ("resize", "side", "scale", "mean", "std"), strict=True):
-        if getattr(how, name) != getattr(default, name):
-            words += [option, str(text)]
-    return words

@@ -47,7 +47,7 @@ class Limits:
 @dataclass(frozen=True)
 class Needs:
     """Of one program: bytes of flash and RAM in all, stack included; instructions and estimated milliseconds of one
-    run, None where it was not run.
+    run, None where it was not run; ``energy_mj``: of one run, estimated; None also where the board states no current.
 
     ``is_whole``: it was compiled; else these are constants alone, and arena, state and stack: it needs more.
     ``problem``: why it does not fit; empty: it does. ``constants``: of the flash, the model's numbers as stored.
@@ -63,6 +63,7 @@ class Needs:
     milliseconds: float | None = None
     problem: str = ""
     constants: int | None = None
+    energy_mj: float | None = None
 
     @property
     def fits(self) -> bool:
@@ -85,16 +86,18 @@ def needs(
                 raise
             return _planned(model, board, optimize, rows, weights, error)
         report = firmware.report
-        instructions = milliseconds = None
+        instructions = milliseconds = energy = None
         try:
             run = firmware.run(model.samples(1))
-            instructions, milliseconds = run.instructions, run.milliseconds
+            instructions, milliseconds, energy = run.instructions, run.milliseconds, run.energy_mj
         except ChipfitError as error:
             if error.code != "T001":
                 raise
     flash, ram = report.flash.total or report.flash.weights, report.ram.total or report.ram.arena
-    stored = report.flash.weights
-    found = Needs(board.name, optimize, rows, flash, ram, True, instructions, milliseconds, constants=stored)
+    found = Needs(
+        board.name, optimize, rows, flash, ram, True, instructions, milliseconds, constants=report.flash.weights,
+        energy_mj=energy,
+    )  # fmt: skip
     return replace(found, problem="; ".join(limits.exceeded(found)))
 
 

@@ -35,11 +35,13 @@ def is_pictures(path: Path) -> bool:
 @dataclass(frozen=True, eq=False)
 class Pictures:
     """``calibration``: (n, h, w, c), uint8: pictures to choose integers with, then those to judge them by, which the
-    network was not trained with. ``validation``: likewise, all of these, in turns of the classes; ``labels``: (n,)."""
+    network was not trained with. ``validation``: likewise, all of these, in turns of the classes; ``labels``: (n,);
+    ``files``: their paths, as the run's division names them."""
 
     calibration: Array
     validation: Array
     labels: Array
+    files: tuple[str, ...]
 
 
 def pictures_of_run(run: Path, source: Source, progress: Progress) -> Pictures:
@@ -62,6 +64,7 @@ def pictures_of_run(run: Path, source: Source, progress: Progress) -> Pictures:
         np.concatenate([found.pixels[np.sort(learned)], found.pixels[np.sort(order[:TESTED])]]),
         found.pixels[order],
         found.labels[order],
+        tuple(found.files[i] for i in order),
     )
 
 

@@ -1,7 +1,7 @@
 """Models held against each other and against labels, on the user's own data."""
 
 from chipfit.evaluation.figures import BoardFigures, EvaluationReport, Latency, ModelFigures
-from chipfit.evaluation.run import evaluate_models
+from chipfit.evaluation.run import evaluate_models, right_answers
 from chipfit.evaluation.statistics import Confusion, Difference, Share
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "ModelFigures",
     "Share",
     "evaluate_models",
+    "right_answers",
 ]

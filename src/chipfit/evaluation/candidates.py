@@ -65,14 +65,17 @@ def candidates(
 ) -> list[Candidate]:
     """Each model once, with a name of its own. Raises ChipfitError as :func:`candidate` does."""
     found = [candidate(m, allow_code, channels_last) for m in models]
-    names = [c.name for c in found]
-    for i, c in enumerate(found):
-        if names.count(c.name) > 1:
-            folder = Path(c.file).resolve().parent.name if c.file else ""
-            found[i] = replace(c, name=f"{folder}/{c.name}" if folder else c.name)
-    names = [c.name for c in found]
-    return [replace(c, name=f"{c.name} ({names[: i + 1].count(c.name)})") if names.count(c.name) > 1 else c
-            for i, c in enumerate(found)]  # fmt: skip
+    names = distinct_names([c.name for c in found], [c.file for c in found])
+    return [replace(c, name=name) for c, name in zip(found, names, strict=True)]
+
+
+def distinct_names(names: Sequence[str], files: Sequence[str | None]) -> list[str]:
+    """Equal names with the folders that their files lie in before them; with numbers where that is not enough."""
+    whole: list[str] = []
+    for name, file in zip(names, files, strict=True):
+        folder = Path(file).resolve().parent.name if file and names.count(name) > 1 else ""
+        whole.append(f"{folder}/{name}" if folder else name)
+    return [f"{n} ({whole[: i + 1].count(n)})" if whole.count(n) > 1 else n for i, n in enumerate(whole)]
 
 
 def candidate(model: Model | str | Path, allow_code: bool = False, channels_last: bool = False) -> Candidate:

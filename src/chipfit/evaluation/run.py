@@ -66,16 +66,9 @@ def evaluate_models(
     started = time.perf_counter()
     target = load_board(board) if isinstance(board, str) else board
     chosen, base = _chosen(models, reference, allow_code, channels_last)
-    _require_comparable(chosen)
-    pixels = _pixels(chosen, preprocessing)
-    wanted = wanted_labels(labels)
     with ThreadPoolExecutor(WORKERS) as pool:
-        dataset = open_data(data, chosen, wanted, pixels, pool).part(skip, limit)
-        check_labels(dataset.labels, chosen[0].classes)
-        engines: list[Engine] = []
-        for i, c in enumerate(chosen):
-            progress(f"preparing {c.name}", i, len(chosen))
-            engines.append(Engine(c, pool))
+        dataset = _opened(chosen, data, labels, preprocessing, (skip, limit), pool)
+        engines = _engines(chosen, pool, progress)
         tallies, seconds = _run(engines, dataset, base, progress)
         sample = dataset.read(0, 1)
         times = _times(engines, sample, progress)
@@ -107,7 +100,52 @@ def evaluate_models(
     )
 
 
+def right_answers(
+    models: Sequence[Model | str | Path],
+    data: DataSource,
+    *,
+    preprocessing: Preprocessing | None = None,
+    skip: int = 0,
+    limit: int | None = None,
+    progress: Progress = no_progress,
+) -> list[Array] | None:
+    """Which samples each model tells right: (samples,), bool, for each; None: the data have no labels.
+
+    As :func:`evaluate_models` finds it, without its other figures; it raises the same.
+    """
+    chosen, _ = _chosen(models, None, False, False)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        dataset = _opened(chosen, data, (), preprocessing, (skip, limit), pool)
+        if dataset.labels.index is None:
+            return None
+        tallies, _ = _run(_engines(chosen, pool, progress), dataset, None, progress)
+    return [right for t in tallies if (right := t.right) is not None]
+
+
 # ---------------------------------------------------------------------------------------------- what is compared
+
+
+def _opened(
+    models: Sequence[Candidate],
+    data: DataSource,
+    labels: Sequence[str],
+    preprocessing: Preprocessing | None,
+    part: tuple[int, int | None],
+    pool: ThreadPoolExecutor,
+) -> Dataset:
+    """``part``: samples to leave out first, and at most so many of the others."""
+    _require_comparable(models)
+    dataset = open_data(data, models, wanted_labels(labels), _pixels(models, preprocessing), pool).part(*part)
+    check_labels(dataset.labels, models[0].classes)
+    return dataset
+
+
+def _engines(models: Sequence[Candidate], pool: ThreadPoolExecutor, progress: Progress) -> list[Engine]:
+    engines: list[Engine] = []
+    for i, c in enumerate(models):
+        progress(f"preparing {c.name}", i, len(models))
+        engines.append(Engine(c, pool))
+    return engines
 
 
 def _chosen(

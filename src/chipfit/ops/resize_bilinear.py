@@ -65,13 +65,17 @@ class ResizeBilinear(Resize):
         _, h, w, _ = node["x"].shape
         v = x[0].astype(np.int64)
         for axis, size, target in ((1, h, self.size[0]), (2, w, self.size[1])):
-            step, start = self._grid(size, target)
-            position = np.clip(np.arange(target) * step + start, 0, (size - 1) << 10)
-            first = position >> 10
-            weight = (position & 1023).reshape([-1 if i == axis else 1 for i in range(4)])
-            second = np.minimum(first + 1, size - 1)
+            first, second, weight = self.taps(size, target)
+            weight = weight.reshape([-1 if i == axis else 1 for i in range(4)])
             v = v.take(first, axis) * (1024 - weight) + v.take(second, axis) * weight
         return rounding_divide_by_pot(v, 20)
+
+    def taps(self, size: int, target: int) -> tuple[Array, Array, Array]:
+        """Of each pixel of a resized line: the pixels before and behind it, and what the latter counts, of 1024."""
+        step, start = self._grid(size, target)
+        position = np.clip(np.arange(target) * step + start, 0, (size - 1) << 10)
+        first = position >> 10
+        return first, np.minimum(first + 1, size - 1), position & 1023
 
     def _grid(self, size: int, target: int) -> tuple[int, int]:
         """Step from pixel to pixel and position of the first, times 1024."""

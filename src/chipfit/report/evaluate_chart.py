@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from chipfit.evaluation import EvaluationReport, ModelFigures
 from chipfit.report.memory_map import FORMATS, check_format
+from chipfit.report.panels import DIM, DPI, GRID, INK, Bar, draw_bars, draw_rows, printable, save_figure, style_axes
 from chipfit.report.text import shorten
 from chipfit.report.text_evaluate import milliseconds, percent
 
@@ -30,13 +31,8 @@ _COLOURS = {
     "int8": "#009E73",
     "uint8": "#D55E00",
 }
-_INK, _DIM, _GRID = "#222222", "#666666", "#E4E4E4"
-_DPI = 150
 _MOST_CLASSES = 20
 """Classes up to which a confusion matrix is drawn."""
-
-_MOST_RATIO = 20
-"""Of the longest to the shortest bar of a panel."""
 
 _NAME_CELLS = 34
 
@@ -51,22 +47,14 @@ def draw_charts(report: EvaluationReport, path: Path) -> list[Path]:
     model that tells few classes apart. Returns what was written. Raises as :func:`check_target` does."""
     check_target(path)
     if path.suffix in FORMATS and not path.is_dir():
-        return [_save(evaluation_figure(report), path)]
+        return [save_figure(evaluation_figure(report), path)]
     path.mkdir(parents=True, exist_ok=True)
-    written = [_save(evaluation_figure(report), path / "evaluation.png")]
+    written = [save_figure(evaluation_figure(report), path / "evaluation.png")]
     for model in report.models:
         if model.confusion is not None and len(model.confusion) <= _MOST_CLASSES:
             name = re.sub(r"[^\w.-]+", "_", model.name)
-            written.append(_save(confusion_figure(report, model), path / f"confusion_{name}.png"))
+            written.append(save_figure(confusion_figure(report, model), path / f"confusion_{name}.png"))
     return written
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    from matplotlib import rc_context
-
-    with rc_context({"svg.hashsalt": "chipfit"}):  # the same figures give the same file
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
-    return path
 
 
 # ---------------------------------------------------------------------------------------------- all models
@@ -119,13 +107,13 @@ def evaluation_figure(report: EvaluationReport) -> Figure:
     names = [shorten(m.name, _NAME_CELLS) for m in report.models]
     margin = 0.35 + 0.075 * max(map(len, names))
     width, height = margin + 3.3 * (1 + len(panels)), 1.6 + 0.42 * len(names)
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     grid = figure.add_gridspec(
         1, 1 + len(panels), left=margin / width, right=1 - 0.3 / width, bottom=0.5 / height, top=1 - 1.05 / height,
         wspace=0.16,
     )  # fmt: skip
     first = figure.add_subplot(grid[0, 0])
-    _rows(first, names)
+    draw_rows(first, names)
     if report.labelled is not None:
         _accuracy(first, report.models, report.reference)
     else:
@@ -135,19 +123,12 @@ def evaluation_figure(report: EvaluationReport) -> Figure:
         axes.tick_params(labelleft=False)
         _bars(axes, panel, report.models)
     samples = f"{report.samples:,} samples" if report.samples != 1 else "1 sample"
-    figure.text(0.18 / width, 1 - 0.14 / height, "Evaluation", fontsize=13, fontweight="bold", va="top", color=_INK)
-    note = f"{samples} of {_plain(report.data)}"
+    figure.text(0.18 / width, 1 - 0.14 / height, "Evaluation", fontsize=13, fontweight="bold", va="top", color=INK)
+    note = f"{samples} of {printable(report.data)}"
     if report.labelled is not None:
         note += "; bars about the accuracy: 95 % confidence"
-    figure.text(0.18 / width, 1 - 0.42 / height, note, fontsize=8.5, va="top", color=_DIM, parse_math=False)
+    figure.text(0.18 / width, 1 - 0.42 / height, note, fontsize=8.5, va="top", color=DIM, parse_math=False)
     return figure
-
-
-def _rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), [_plain(n) for n in names], fontsize=9.5, color=_INK)
-    for label in axes.get_yticklabels():
-        label.set_parse_math(False)
-    axes.set_ylim(len(names) - 0.45, -0.55)
 
 
 def _accuracy(axes: Axes, models: Sequence[ModelFigures], reference: str | None) -> None:
@@ -158,18 +139,18 @@ def _accuracy(axes: Axes, models: Sequence[ModelFigures], reference: str | None)
     low, high = min(s.low for _, _, s in shares), max(s.high for _, _, s in shares)
     for _, m, s in shares:
         if m.name == reference and len(shares) > 1:
-            axes.axvline(100 * s.share, color=_DIM, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+            axes.axvline(100 * s.share, color=DIM, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     for k, m, s in shares:
         colour = _colour(m)
         axes.plot([100 * s.low, 100 * s.high], [k, k], color=colour, linewidth=2.2, alpha=0.55, solid_capstyle="round")
         axes.plot([100 * s.share], [k], "o", color=colour, markersize=7, zorder=4)
         axes.annotate(
-            percent(s), (100 * s.share, k), (0, 7), textcoords="offset points", ha="center", fontsize=8.5, color=_INK,
+            percent(s), (100 * s.share, k), (0, 7), textcoords="offset points", ha="center", fontsize=8.5, color=INK,
             path_effects=[withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
     room = max(high - low, 0.01) * 0.12
     axes.set_xlim(100 * (low - room), 100 * min(1.0 + room, high + room))
-    _style(axes, "top-1 accuracy", "%")
+    style_axes(axes, "top-1 accuracy", "%")
 
 
 def _agreement(axes: Axes, models: Sequence[ModelFigures]) -> None:
@@ -181,48 +162,12 @@ def _agreement(axes: Axes, models: Sequence[ModelFigures]) -> None:
 
 
 def _bars(axes: Axes, panel: _Panel, models: Sequence[ModelFigures]) -> None:
-    """Bars from 0; points on a logarithmic axis where the shortest bars could not be seen beside the longest."""
-    values = [panel.bar(m) for m in models]
-    known = [v for v in values if v]
-    is_wide = bool(known) and max(known) > _MOST_RATIO * min(known)
-    start = 0.4 * min(known) if is_wide else 0.0
-    for k, (m, value) in enumerate(zip(models, values, strict=True)):
-        if is_wide and value:
-            axes.plot([start, value], [k, k], color=_colour(m), linewidth=1.2, alpha=0.5)
-            axes.plot([value], [k], "o", color=_colour(m), markersize=8, zorder=4)
-        elif not is_wide:
-            axes.barh(k, value or 0.0, height=0.5, color=_colour(m), zorder=3)
-        axes.annotate(
-            panel.text(m), (value or start, k), (8 if is_wide else 4, 0),
-            textcoords="offset points", va="center", fontsize=8.5, color=_INK,
-        )  # fmt: skip
-    if is_wide:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_xlim(start, max(known) * (max(known) / start) ** 0.28)
-    else:
-        axes.set_xlim(0, 1.22 * max(known, default=1.0))
-    _style(axes, panel.title, f"{panel.note}, logarithmic" if is_wide else panel.note)
-
-
-def _style(axes: Axes, title: str, note: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_title(title, loc="left", fontsize=10.5, color=_INK, pad=8, parse_math=False)
-    axes.set_xlabel(note, loc="left", fontsize=8.5, color=_DIM)
-    if axes.get_xscale() == "linear":
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.tick_params(axis="x", which="minor", length=0, labelbottom=False)
-    axes.tick_params(axis="x", labelsize=8, colors=_DIM, length=0)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=_GRID, linewidth=0.8, zorder=0)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
-    axes.spines["left"].set_color("#BBBBBB")
+    bars = [Bar(panel.bar(m), panel.text(m), _colour(m)) for m in models]
+    draw_bars(axes, panel.title, panel.note, bars)
 
 
 def _colour(model: ModelFigures) -> str:
-    return _COLOURS.get(model.form, _INK)
+    return _COLOURS.get(model.form, INK)
 
 
 # ---------------------------------------------------------------------------------------------- one model
@@ -235,38 +180,33 @@ def confusion_figure(report: EvaluationReport, model: ModelFigures) -> Figure:
     from matplotlib.figure import Figure
 
     matrix = np.array(model.confusion)
-    names = [shorten(_plain(report.class_name(i)), 18) for i in range(len(matrix))]
+    names = [shorten(printable(report.class_name(i)), 18) for i in range(len(matrix))]
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     cell, margin = 0.46, 0.45 + 0.085 * max(map(len, names))
     side = cell * len(matrix)
     width, height = margin + max(side, 2.4) + 0.3, 0.8 + side + margin
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     axes = figure.add_axes((margin / width, margin / height, side / width, side / height))
     shades = LinearSegmentedColormap.from_list("chipfit", ["#FFFFFF", "#56B4E9", "#003B5C"])
     axes.imshow(shares, cmap=shades, vmin=0, vmax=1)
     for (actual, chosen), n in np.ndenumerate(matrix):
         if n:
-            colour = "white" if shares[actual, chosen] > 0.55 else _INK
+            colour = "white" if shares[actual, chosen] > 0.55 else INK
             axes.text(chosen, actual, str(n), ha="center", va="center", fontsize=8, color=colour)
     for ticks, rotation in ((axes.set_xticks, 90), (axes.set_yticks, 0)):
         for label in ticks(range(len(names)), names, fontsize=8.5, rotation=rotation):
             label.label1.set_parse_math(False)
     axes.set_xticks(np.arange(len(matrix) + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(len(matrix) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color=_GRID, linewidth=0.8)
-    axes.tick_params(which="both", length=0, colors=_INK)
+    axes.grid(which="minor", color=GRID, linewidth=0.8)
+    axes.tick_params(which="both", length=0, colors=INK)
     for spine in axes.spines.values():
         spine.set_color("#BBBBBB")
-    axes.set_ylabel("actual class", fontsize=8.5, color=_DIM)
-    axes.set_xlabel("what the model takes it for", fontsize=8.5, color=_DIM)
-    name = _plain(shorten(model.name, 48))
+    axes.set_ylabel("actual class", fontsize=8.5, color=DIM)
+    axes.set_xlabel("what the model takes it for", fontsize=8.5, color=DIM)
+    name = printable(shorten(model.name, 48))
     figure.text(0.15 / width, 1 - 0.14 / height, name, fontsize=12, fontweight="bold", va="top", parse_math=False)
     top1 = "" if model.top1 is None else f"{percent(model.top1)} ± {100 * model.top1.half_width:.1f} of "
     note = f"{top1}{report.samples:,} samples"
-    figure.text(0.15 / width, 1 - 0.42 / height, note, fontsize=8.5, va="top", color=_DIM)
+    figure.text(0.15 / width, 1 - 0.42 / height, note, fontsize=8.5, va="top", color=DIM)
     return figure
-
-
-def _plain(text: str) -> str:
-    """What the font can show."""
-    return "".join(c if c.isprintable() and ord(c) < 0x250 else "?" for c in text)

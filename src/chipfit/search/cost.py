@@ -1,20 +1,31 @@
-"""What a candidate needs on the board, known before it is trained: its network is compiled with random weights."""
+"""What a candidate needs on the board, known before it is trained: its network is compiled with random weights.
+
+What is compressed is compressed with these. How many bytes weights take then depends on how many are different, or 0,
+and that is prescribed.
+"""
 
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from chipfit.build import Aim
+from chipfit.compress.run import Request, Session
+from chipfit.compress.subject import Subject
 from chipfit.deployment import Limits, Needs
-from chipfit.deployment.advice import untrained
+from chipfit.deployment.advice import plainly_quantized, random_network
 from chipfit.deployment.figures import GOALS, first_that_fits, flash_bytes
 from chipfit.errors import ChipfitError
+from chipfit.metadata import Facts
+from chipfit.model import Model
+from chipfit.search.compression import method_of
 from chipfit.search.space import Point, Space
 from chipfit.targets import load_board
+from chipfit.training.backbones import Network
 from chipfit.training.run_folder import RunFolder
 
 COSTS = "costs.json"
@@ -25,8 +36,8 @@ IMPOSSIBLE = 10.0
 
 @dataclass(frozen=True)
 class Cost:
-    """``needs``: of the program that fits, or else of the one that needs least RAM; None: there is no such network.
-    ``macs``: multiply-accumulates of a picture. ``problem``: why it will not do; empty: it will."""
+    """``needs``: of the program that fits, or else of the one that is least over the limits; None: there is no such
+    network. ``macs``: multiply-accumulates of a picture. ``problem``: why it will not do; empty: it will."""
 
     macs: int
     needs: Needs | None
@@ -39,7 +50,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class CostTask:
-    """What a cost is computed of. ``board``: a name or a file."""
+    """What a cost is computed of. ``board``: a name or a file; ``name``: of the model, which the program holds."""
 
     point: Point
     space: Space
@@ -47,33 +58,57 @@ class CostTask:
     board: str
     limits: Limits
     goals: tuple[Aim, ...] = GOALS
+    name: str = "model"
 
 
 def cost_of(task: CostTask) -> Cost:
-    """Build, quantize, compile, run once on the emulated chip."""
+    """Build, compress, quantize, compile, run once on the emulated chip."""
     try:
         network = task.space.settings_of(task.point).network(task.classes)
-        model = untrained(network, recipe=task.point.quantization)
-        tried = first_that_fits(model, load_board(task.board), task.goals, task.limits)
+        model = untrained(task.point, network, task.board, task.name)
+        needs = needs_of(model, task.point, task.board, task.limits, task.goals)
     except ChipfitError as error:
-        if error.code not in ("O002", "U001"):
+        if error.code not in ("O002", "U001", "N006"):
             raise
         return Cost(0, None, error.message)
-    chosen = tried[-1] if tried[-1].fits else min(tried, key=lambda n: (n.ram, n.flash))
-    return Cost(model.macs, chosen, chosen.problem)
+    return Cost(model.macs, needs, needs.problem)
 
 
-def violation(cost: Cost, board: str, limits: Limits) -> float:
-    """How far a candidate is over the limits: 0.5 is half as much again as the worst of them; 0 or less: it fits."""
-    if cost.fits:
-        return 0.0
-    if cost.needs is None:
+def untrained(point: Point, network: Network, board: str, name: str = "model") -> Model:
+    """The integer network of a candidate, of random weights. Raises ChipfitError N006 where so many channels cannot go,
+    and as :func:`~chipfit.deployment.advice.untrained` does."""
+    model, samples = random_network(network, name)
+    method = method_of(point.compression, None)
+    if method is None:
+        return plainly_quantized(model, samples, point.recipe)
+    with tempfile.TemporaryDirectory(prefix="chipfit-cost-") as temporary:
+        folder = Path(temporary)
+        subject = Subject(folder, model, Facts(None, network.preprocessing, ()), None, samples)
+        request = Request(folder, folder, load_board(board))
+        made = method.apply(Session(request, subject, RunFolder(folder)))
+    return plainly_quantized(Model(made.graph), samples, point.recipe) if made.int8 is None else Model(made.int8)
+
+
+def needs_of(model: Model, point: Point, board: str, limits: Limits, goals: Sequence[Aim]) -> Needs:
+    """Of an integer model's program for the first goal that fits, or else for that which is least over the limits."""
+    tried = first_that_fits(model, load_board(board), goals, limits, weights=point.weights)
+    return min(tried, key=lambda found: violation(found, board, limits))
+
+
+def violation(needs: Needs | None, board: str, limits: Limits) -> float:
+    """How far a program is over the limits: 0.5 is half as much again as the worst of them; 0 or less: it fits.
+
+    ``needs``: None: there is no such program.
+    """
+    if needs is None:
         return IMPOSSIBLE
+    if needs.fits:
+        return 0.0
     target = load_board(board)
     pairs = (
-        (cost.needs.flash, limits.flash or flash_bytes(target)),
-        (cost.needs.ram, limits.ram or target.ram.size),
-        (cost.needs.milliseconds, limits.milliseconds),
+        (needs.flash, limits.flash or flash_bytes(target)),
+        (needs.ram, limits.ram or target.ram.size),
+        (needs.milliseconds, limits.milliseconds),
     )
     over = [need / most - 1 for need, most in pairs if need is not None and most]
     return min(IMPOSSIBLE, max(0.01, *over))

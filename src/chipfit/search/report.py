@@ -17,8 +17,8 @@ HOW = "accuracy: measured (integer C on this computer, all validation pictures)"
 class Trial:
     """A candidate that was trained. ``float32``, ``integer``: shares of right answers; ``needs``: of its program.
 
-    ``folder``: where its run and its quantized ``file`` are; ``on_front``: no other trial is as good
-    in accuracy, instructions, RAM and flash, and better in one of them.
+    ``folder``: where its run and, as a path in it, its quantized ``file`` are; ``on_front``: it keeps to the limits,
+    and no other trial that does is as good in accuracy, instructions, RAM and flash, and better in one of them.
     """
 
     number: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from chipfit.build import Aim
-from chipfit.deployment import Limits
+from chipfit.deployment import Limits, Needs
+from chipfit.deployment import Request as Deployment
 from chipfit.deployment.figures import GOALS
 from chipfit.errors import ChipfitError
-from chipfit.search.cost import Cost, Costs, CostTask, cost_of, violation
+from chipfit.search.compression import NONE
+from chipfit.search.cost import IMPOSSIBLE, Cost, Costs, CostTask, cost_of, violation
 from chipfit.search.report import SearchReport, Trial, best_of, is_dominated
 from chipfit.search.space import Point, Space
 from chipfit.search.study import Asked, Study, require_optuna
-from chipfit.search.trial import RESULT, RUN, SEARCH, Result, Task, run_trial
+from chipfit.search.trial import RESULT, SEARCH, Result, Task, integer_name, run_trial
 from chipfit.search.workers import Here, OnRay, Workers
 from chipfit.targets import load_board
 from chipfit.training.folders import find_pictures
@@ -28,6 +29,7 @@ from chipfit.training.run_folder import RunFolder
 from chipfit.training.train import model_name
 
 STORAGE, TRIALS, FRONT = "study.db", "trials", "front.png"
+DEPLOYED = "deployed"
 
 BATCH = 2
 """Candidates that are asked for together, however many workers there are: so all find the same."""
@@ -131,14 +133,18 @@ class _Search:
     # ------------------------------------------------------------------------------------------ candidates
 
     def _survey(self) -> None:
-        """Suggest the largest of some candidates that fit."""
+        """Suggest the largest of some candidates that fit, each of another network."""
         space = self._asked.space
         rng = np.random.default_rng(self._asked.seed)
         points = list(space.points())
-        chosen = [points[i] for i in rng.permutation(len(points))[:SURVEYED]]
+        networks: dict[tuple[Any, ...], Point] = {}
+        for i in rng.permutation(len(points)):
+            networks.setdefault(points[i].network, points[i])
+        chosen = list(networks.values())[:SURVEYED]
         costs = self._compute(chosen)
         fitting = [(cost.macs, point) for point, cost in zip(chosen, costs, strict=True) if cost.fits]
-        for _, point in sorted(fitting, key=lambda pair: (-pair[0], pair[1].key))[:BEGUN_WITH]:
+        # of those of one size, first what is not compressed
+        for _, point in sorted(fitting, key=lambda p: (-p[0], p[1].compression != NONE, p[1].key))[:BEGUN_WITH]:
             self._study.suggest(point)
 
     def _batch(self) -> list[Asked]:
@@ -150,12 +156,15 @@ class _Search:
             if len(batch) == wanted or self._is_exhausted(len(batch)):
                 break
             asked = self._study.ask()
+            if asked.point.conflict:
+                self._study.refuse(asked.number, IMPOSSIBLE)
+                continue
             cost = self._compute([asked.point])[0]
             known = self._trials.get(asked.point.key)
             if not cost.fits:
-                self._study.refuse(asked.number, violation(cost, self._asked.board, self._asked.limits))
+                self._study.refuse(asked.number, self._violation(cost.needs))
             elif known is not None:
-                self._study.tell(asked.number, known.integer)
+                self._study.tell(asked.number, known.integer, self._violation(known.needs))
             elif any(asked.point == other.point for other in batch):
                 self._study.give_up(asked.number)
             else:
@@ -165,6 +174,9 @@ class _Search:
     def _is_exhausted(self, asked: int) -> bool:
         """Whether every point that fits has been trained or asked for."""
         return len(self._costs) == self._asked.space.size and self._costs.fitting <= len(self._trials) + asked
+
+    def _violation(self, needs: Needs | None) -> float:
+        return violation(needs, self._asked.board, self._asked.limits)
 
     def _compute(self, points: Sequence[Point]) -> list[Cost]:
         def compute(tasks: Sequence[CostTask]) -> list[Cost]:
@@ -177,7 +189,9 @@ class _Search:
 
     def _cost_task(self, point: Point) -> CostTask:
         asked = self._asked
-        return CostTask(point, asked.space, self._classes, asked.board, asked.limits, asked.goals)
+        return CostTask(
+            point, asked.space, self._classes, asked.board, asked.limits, asked.goals, integer_name(self._name)
+        )
 
     # ------------------------------------------------------------------------------------------ trials
 
@@ -201,7 +215,7 @@ class _Search:
         tasks = [self._task(asked) for asked in batch]
         results = self._workers.map(run_trial, tasks, lambda _: None)
         for asked, result in zip(batch, results, strict=True):
-            self._study.tell(asked.number, result.integer)
+            self._study.tell(asked.number, result.integer, self._violation(result.needs))
             self._listener.trial(self._keep(asked, result), len(self._trials), self._asked.trials)
         self._report(finished=False)
 
@@ -211,6 +225,7 @@ class _Search:
             number=asked.number,
             point=asked.point,
             settings=replace(request.space.settings_of(asked.point), seed=request.seed),
+            methods=request.space.methods_of(asked.point, request.seed),
             data=request.data,
             validation=request.validation,
             folder=self._folder(asked.number),
@@ -228,8 +243,9 @@ class _Search:
     def _report(self, finished: bool) -> SearchReport:
         asked = self._asked
         trials = sorted(self._trials.values(), key=lambda t: t.number)
-        trials = [replace(t, on_front=not is_dominated(t, trials) and t.needs.fits) for t in trials]
-        best = best_of([t for t in trials if t.needs.fits])
+        fitting = [t for t in trials if t.needs.fits]
+        trials = [replace(t, on_front=t.needs.fits and not is_dominated(t, fitting)) for t in trials]
+        best = best_of(fitting)
         report = SearchReport(
             space=asked.space.name,
             data=str(asked.data),
@@ -243,20 +259,28 @@ class _Search:
             best=best,
             pictures=self._pictures,
             seconds=self._before + time.monotonic() - self._began,
-            offer=self._offer(best),
+            offer=self._offer(next((t for t in trials if t.number == best), None)),
             files=(SEARCH, STORAGE, TRIALS, FRONT) if asked.storage is None else (SEARCH, TRIALS, FRONT),
         )
         content = {**report.to_json(), "identity": asked.identity(), "finished": finished}
         RunFolder(asked.folder).write_json(SEARCH, content)
         return report
 
-    def _offer(self, best: int | None) -> str:
-        """The command to go on with."""
+    def _offer(self, best: Trial | None) -> str:
+        """The command to go on with: the same integers become the same program."""
         asked = self._asked
         if best is None:
             return "chipfit board list"
-        run = str(self._folder(best) / RUN)
-        return shlex.join(["chipfit", "deploy", run, "-b", asked.board, *asked.limits.options])
+        deployment = Deployment(
+            source=(Path(best.folder) / best.file).parent,
+            board=load_board(asked.board),
+            board_name=asked.board,
+            folder=asked.folder.resolve() / DEPLOYED,
+            goal=best.needs.optimize,
+            limits=asked.limits,
+            weights=best.point.weights,
+        )
+        return deployment.command
 
 
 def _own(request: Request) -> None:

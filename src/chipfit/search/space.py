@@ -5,14 +5,24 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from chipfit.build import Weights
+from chipfit.compress.qat import Qat
+from chipfit.compress.run import Method
 from chipfit.errors import ChipfitError
+from chipfit.quantize import parse_recipe
+from chipfit.search.compression import NONE, QAT, conflict, has_codes, method_of
 from chipfit.targets import parse_toml
+from chipfit.trainable.tune import TuneSettings
 from chipfit.training.settings import TrainSettings
+from chipfit.training.train import qat_settings
+
+S = TypeVar("S", TrainSettings, TuneSettings)
 
 _SPACES = Path(__file__).parent / "spaces"
 
@@ -20,7 +30,8 @@ _SPACES = Path(__file__).parent / "spaces"
 @dataclass(frozen=True)
 class Point:
     """One choice of each. ``size``: pixels of both sides; ``colour``: ``grey`` or ``rgb``; ``depth``: share of the
-    backbone's blocks; ``quantization``: a recipe as of ``chipfit quantize``."""
+    backbone's blocks; ``quantization``: a recipe as of ``chipfit quantize``, or ``qat``; ``compression``: see
+    :func:`~chipfit.search.compression.method_of`."""
 
     backbone: str
     alpha: float
@@ -28,12 +39,33 @@ class Point:
     colour: str
     depth: float
     quantization: str
+    compression: str = NONE
 
     @property
     def title(self) -> str:
         depth = "" if self.depth == 1 else f" depth {self.depth:g}"
-        recipe = "" if self.quantization == "int8" else f", {self.quantization}"
-        return f"{self.backbone} {self.alpha:g}{depth}, {self.size}x{self.size} {self.colour}{recipe}"
+        others = [text for text in (self.quantization, self.compression) if text not in ("int8", NONE)]
+        return ", ".join([f"{self.backbone} {self.alpha:g}{depth}, {self.size}x{self.size} {self.colour}", *others])
+
+    @property
+    def network(self) -> tuple[Any, ...]:
+        """What is trained, without what follows."""
+        return self.backbone, self.alpha, self.size, self.colour, self.depth
+
+    @property
+    def recipe(self) -> str:
+        """Of its integers."""
+        return "int8" if self.quantization == QAT else self.quantization
+
+    @property
+    def weights(self) -> Weights:
+        """How they are stored in flash."""
+        return "compressed" if has_codes(self.compression) else "plain"
+
+    @property
+    def conflict(self) -> str:
+        """Why there is no such candidate; empty: there is one."""
+        return conflict(self.quantization, self.compression)
 
     @property
     def key(self) -> str:
@@ -48,33 +80,34 @@ _DEFAULTS: dict[str, tuple[Any, ...]] = {
     "colour": ("rgb",),
     "depth": (1.0,),
     "quantization": ("int8",),
+    "compression": (NONE,),
 }
 """Where a file has no list."""
 
 _KINDS: dict[str, type] = {"alpha": float, "size": int, "depth": float}
 """Of what is a number, and has an order; all others are text."""
 
-_CHOSEN = ("backbone", "alpha", "height", "width", "grey", "depth", "weights", "labels", "target")
+_CHOSEN = ("backbone", "alpha", "height", "width", "grey", "depth", "weights", "labels", "target", "qat")
 """Settings of a training that are the search's, not the file's."""
+
+_TUNING = TuneSettings(epochs=2)
 
 
 @dataclass(frozen=True)
 class Space:
     """``choices``: by dimension, numbers in ascending order. ``settings``: of all trainings. ``weights``: pretrained
-    ones, by ``BACKBONE ALPHA``."""
+    ones, by ``BACKBONE ALPHA``. ``tuning``: how what was compressed learns; None: it does not."""
 
     name: str
     choices: Mapping[str, tuple[Any, ...]]
     settings: TrainSettings = field(default_factory=TrainSettings)
     weights: Mapping[str, str] = field(default_factory=dict[str, str])
+    tuning: TuneSettings | None = _TUNING
 
-    @property
+    @cached_property
     def size(self) -> int:
-        """How many points there are."""
-        count = 1
-        for choices in self.choices.values():
-            count *= len(choices)
-        return count
+        """How many candidates there are."""
+        return sum(1 for _ in self.points())
 
     def is_ordered(self, dimension: str) -> bool:
         return dimension in _KINDS
@@ -87,8 +120,21 @@ class Space:
         return {name: choices.index(getattr(point, name)) for name, choices in self.choices.items()}
 
     def points(self) -> Iterator[Point]:
+        """All whose choices go together."""
         for values in itertools.product(*self.choices.values()):
-            yield Point(**dict(zip(self.choices, values, strict=True)))
+            point = Point(**dict(zip(self.choices, values, strict=True)))
+            if not point.conflict:
+                yield point
+
+    def methods_of(self, point: Point, seed: int) -> tuple[Method, ...]:
+        """What makes it smaller behind its training, and what it learns then."""
+        tuning = None if self.tuning is None else replace(self.tuning, seed=seed)
+        method = method_of(point.compression, tuning)
+        if method is None or point.quantization != QAT:
+            return () if method is None else (method,)
+        in_integers = qat_settings(replace(self.settings_of(point), seed=seed))
+        aware = method_of(point.compression, in_integers, aware=True)
+        return (aware,) if aware is not None and has_codes(point.compression) else (method, Qat(in_integers))
 
     def settings_of(self, point: Point) -> TrainSettings:
         """Raises ChipfitError U001 for a network that cannot be built."""
@@ -101,6 +147,8 @@ class Space:
             grey=point.colour == "grey",
             depth=point.depth,
             weights=self.weights.get(f"{point.backbone} {point.alpha:g}"),
+            # what is compressed learns in integers behind that
+            qat=point.quantization == QAT and point.compression == NONE,
         ).resolved()
 
     def to_json(self) -> dict[str, Any]:
@@ -134,20 +182,32 @@ def read_space(name: str | Path) -> Space:
 
 
 def _space(path: Path, data: dict[str, Any]) -> Space:
-    _require_known(path, data, (*_DEFAULTS, "train", "weights"))
+    _require_known(path, data, (*_DEFAULTS, "train", "weights", "compress"))
     choices = {name: _choices(path, name, data.get(name, list(default))) for name, default in _DEFAULTS.items()}
-    train, weights = data.get("train", {}), data.get("weights", {})
-    if not isinstance(train, dict) or not isinstance(weights, dict):
-        raise ChipfitError("U001", f"'{path}': train and weights are tables", "[train], then a line for each setting")
-    allowed = tuple(f.name for f in dataclasses.fields(TrainSettings) if f.name not in _CHOSEN)
-    _require_known(path, train, allowed)
-    try:
-        settings = TrainSettings(**train)
-    except TypeError as error:
-        raise ChipfitError("U001", f"'{path}', [train]: {error}") from None
+    train, weights, compress = (_table(path, data, name) for name in ("train", "weights", "compress"))
+    settings = _settings(path, "train", TrainSettings(), train, _CHOSEN)
     # a file of weights is named from where the space lies
     known = {str(key): str((path.parent / file).resolve()) for key, file in weights.items()}
-    return Space(path.stem, choices, settings, known)
+    learns = compress.get("epochs") != 0
+    given = compress if learns else {key: value for key, value in compress.items() if key != "epochs"}
+    tuning = _settings(path, "compress", _TUNING, given, ("seed",))
+    return Space(path.stem, choices, settings, known, tuning if learns else None)
+
+
+def _table(path: Path, data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    table = data.get(name, {})
+    if not isinstance(table, dict):
+        raise ChipfitError("U001", f"'{path}': {name} is a table", f"[{name}], then a line for each entry")
+    return table
+
+
+def _settings(path: Path, table: str, default: S, given: Mapping[str, Any], chosen: Sequence[str]) -> S:
+    """``chosen``: fields of the dataclass that the file does not say."""
+    _require_known(path, given, tuple(f.name for f in dataclasses.fields(default) if f.name not in chosen))
+    try:
+        return replace(default, **given)
+    except TypeError as error:
+        raise ChipfitError("U001", f"'{path}', [{table}]: {error}") from None
 
 
 def _require_known(path: Path, data: Mapping[str, Any], names: tuple[str, ...]) -> None:
@@ -167,4 +227,9 @@ def _choices(path: Path, name: str, found: Any) -> tuple[Any, ...]:
         raise ChipfitError("U001", f"'{path}': {name} is a list of different {what}", f"such as {name} = [...]")
     if name == "colour" and not set(values) <= {"grey", "rgb"}:
         raise ChipfitError("U001", f"'{path}': colour is grey or rgb, not {', '.join(values)}")
+    for value in values:
+        if name == "quantization" and value != QAT:
+            parse_recipe(value)
+        if name == "compression":
+            method_of(value, None)
     return tuple(sorted(map(kind, values))) if name in _KINDS else tuple(values)

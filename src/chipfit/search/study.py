@@ -95,8 +95,9 @@ class Study:
         """Nothing is learned of it."""
         self._study.tell(number, state=self._optuna.trial.TrialState.FAIL)
 
-    def tell(self, number: int, accuracy: float) -> None:
-        self._constrain(number, 0.0)
+    def tell(self, number: int, accuracy: float, violation: float) -> None:
+        """Of one that was trained. ``violation``: of what it needs then."""
+        self._constrain(number, violation)
         self._study.tell(number, accuracy)
 
     def _constrain(self, number: int, violation: float) -> None:

@@ -1,8 +1,11 @@
-"""Fake quantization: integers in float32, with the gradients of real numbers.
+"""Fake quantization: the integers of the chip, with the gradients of real numbers.
 
-A tensor is held as its stored integers less their zero point, which float32 holds exactly. Sums of products are exact
-below 2**24. Every rounding is that of the integer kernels; what is left is float32's own rounding right beside a tie.
-Backwards, rounding is no step (straight-through), and what was clamped learns nothing.
+While it learns, a tensor is held as its stored integers less their zero point, which float32 holds exactly; sums of
+products are exact below 2**24, and are scaled in float64 as the kernels do. Operators that have no such form here
+(softmax, log-softmax, div, squared difference, prelu, batch matmul) round what float32 computes. Backwards, rounding is
+no step (straight-through), and what was clamped learns nothing.
+
+It is judged by the integer graph itself, computed by the reference.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from chipfit.graph import Array, Graph, Node, Value
+from chipfit.graph import Array, DType, Graph, Node, Value
+from chipfit.ops._add import AddLike
+from chipfit.ops._add_integers import LEFT_SHIFT
 from chipfit.ops._reduce import ReduceSum
 from chipfit.ops._roles import Shared
 from chipfit.ops.average_pool2d import AveragePool2D
@@ -21,10 +26,13 @@ from chipfit.ops.mul import Mul
 from chipfit.ops.pad import Pad
 from chipfit.ops.resize_bilinear import ResizeBilinear
 from chipfit.quantize import Range
+from chipfit.quantize.calibrate import trace
+from chipfit.quantize.parameters import dequantize_array, quantize_array
 from chipfit.quantize.prepare import ports_of
-from chipfit.trainable.forms import BOUNDS, apply, layer_sums
+from chipfit.trainable.forms import BOUNDS, aligned, apply, bilinear_sums, layer_sums, pool_counts
 from chipfit.trainable.grid import Grids, Key
 from chipfit.trainable.model import Arithmetic, Net
+from chipfit.trainable.rounding import divided, joined, multiplied, whole
 from chipfit.trainable.weights import add_variable, numpy_of
 
 _BATCHES = 8
@@ -73,6 +81,13 @@ class Fake(Arithmetic):
             self._flat[at : at + array.size] = array.reshape(-1)
         self._all.assign(self._flat)
 
+    def deployed(self, x: Array) -> Array:
+        self.refresh(False)
+        graph = self.grids.last
+        (source,), target = graph.inputs, graph.outputs[0]
+        stored = quantize_array(x.reshape(-1, *source.shape), source.q)
+        return dequantize_array(next(y for value, y in trace(graph, (stored,)) if value is target), target.q)
+
     def kept(self) -> dict[str, Array]:
         return {f"{_KEPT}{name}": ends for name, ends in zip(self._observed, numpy_of(self._ends), strict=True)}
 
@@ -106,12 +121,12 @@ class Fake(Arithmetic):
 
     def layer(self, k: Any, node: Node, x: Any, w: Any, b: Any) -> Any:
         name = node.name
-        weights = self._through(w / self._get(name, "w scales"), self._get(name, "w"))
-        bias = self._get(name, "b")
+        sums = layer_sums(k, node, x, self._through(w / self._get(name, "w scales"), self._get(name, "w")))
+        bias = joined(k, self._get(name, "b"))
+        exact = whole(k, sums) + bias
         if b is not None:
-            bias = self._through(b / self._get(name, "b scales"), bias)
-        sums = layer_sums(k, node, x, weights) + bias
-        return self._scaled(k, node, sums)
+            sums = sums + self._through(b / self._get(name, "b scales"), k.cast(bias, "float32"))
+        return self._scaled(k, node, sums, exact)
 
     def other(self, keras: Any, node: Node, operands: list[Any]) -> list[Any]:
         k, name = keras.ops, node.name
@@ -122,13 +137,16 @@ class Fake(Arithmetic):
             return self._copied(keras, node, given)
         if isinstance(node.op, ReduceSum):
             sums = k.sum(given[0], axis=tuple(a + 1 for a in node.op.axes), keepdims=node.op.keep_dims)
-            return [self._scaled(k, node, sums)]
+            return [self._scaled(k, node, sums, whole(k, sums))]
         if isinstance(node.op, Mul):
             (product,) = apply(keras, node, given, clamped=False)
-            return [self._scaled(k, node, product)]
+            return [self._scaled(k, node, product, whole(k, product))]
         (real,) = apply(keras, node, self._reals(node, given))
         steps = self._steps(k, node, real)
-        return [self._through(steps, self._limited(k, node, self._half_away(steps)))]
+        if isinstance(node.op, AddLike):
+            return [self._through(steps, self._added(k, node, node.op.sign, given))]
+        rounded = k.cast(divided(k, whole(k, steps), 1.0), "float32")
+        return [self._through(steps, self._limited(k, node, rounded))]
 
     def real(self, k: Any, value: Value, x: Any) -> Any:
         return x * self._grid(value)[0]
@@ -140,13 +158,8 @@ class Fake(Arithmetic):
         return self._k.reshape(self._all[at : at + math.prod(shape)], shape)
 
     def _through(self, soft: Any, hard: Any) -> Any:
-        """``hard``, with the gradient of ``soft``."""
-        return soft + self._k.stop_gradient(hard - soft) if self._learns else hard
-
-    def _half_away(self, x: Any) -> Any:
-        """Rounded, halves away from zero."""
-        k = self._k
-        return k.sign(x) * k.floor(k.abs(x) + 0.5)
+        """``hard``, to the last bit, with the gradient of ``soft``."""
+        return hard + (soft - self._k.stop_gradient(soft)) if self._learns else hard
 
     def _grid(self, value: Value) -> tuple[Any, Any]:
         """Scale and zero point."""
@@ -172,15 +185,21 @@ class Fake(Arithmetic):
         if other is None:
             return x
         steps = x * (self._grid(value)[0] / other[0])
-        return self._through(steps, k.minimum(k.maximum(self._half_away(steps), -128.0 - other[1]), 127.0 - other[1]))
+        return self._through(steps, self._found(k, value, x, self._get(node.name, f"table of {value.name}")))
 
-    def _scaled(self, k: Any, node: Node, sums: Any) -> Any:
-        """Exact sums as outputs: two multiplications, each rounded."""
-        first, second = self._get(node.name, "first"), self._get(node.name, "second")
-        steps = sums * (first * second)
+    def _scaled(self, k: Any, node: Node, sums: Any, exact: Any) -> Any:
+        """Sums as outputs. ``exact``: the same, whole, in float64."""
+        steps = sums * self._get(node.name, "factor")
         self._observe(k, node, steps)
-        exact = self._limited(k, node, self._half_away(k.floor(sums * first + 0.5) * second))
-        return self._through(self._limited(k, node, steps), exact)
+        rounded = multiplied(k, exact, self._get(node.name, "factors"))
+        return self._through(self._limited(k, node, steps), self._limited(k, node, k.cast(rounded, "float32")))
+
+    def _added(self, k: Any, node: Node, sign: int, operands: list[Any]) -> Any:
+        """Both operands on one scale, with more bits, and their sum rescaled: see ``ops/_add_integers.py``."""
+        a, b = (whole(k, x) * 2.0 ** LEFT_SHIFT[DType.INT8] for x in aligned(k, node, operands))
+        a, b = (multiplied(k, x, self._get(node.name, port), is_wide=True) for port, x in (("a", a), ("b", b)))
+        total = multiplied(k, a + sign * b, self._get(node.name, "y"), is_wide=True)
+        return self._limited(k, node, k.cast(total, "float32"))
 
     def _steps(self, k: Any, node: Node, real: Any) -> Any:
         """Real numbers in steps of the output, clamped."""
@@ -192,9 +211,12 @@ class Fake(Arithmetic):
         k = keras.ops
         (real,) = apply(keras, node, self._reals(node, operands))
         value, x = next((v, x) for v, x in zip(node.operands, operands, strict=True) if not v.is_const)
-        index = k.cast(x + (self._grid(value)[1] + 128.0), "int32")
-        found = k.reshape(k.take(self._get(node.name, "table"), index), (-1, *node.outputs[0].shape))
-        return self._through(self._steps(k, node, real), found)
+        found = self._found(k, value, x, self._get(node.name, "table"))
+        return self._through(self._steps(k, node, real), k.reshape(found, (-1, *node.outputs[0].shape)))
+
+    def _found(self, k: Any, value: Value, x: Any, table: Any) -> Any:
+        """``table``: of each stored element of a tensor, from the least on."""
+        return k.take(table, k.cast(x + (self._grid(value)[1] + 128.0), "int32"))
 
     def _copied(self, keras: Any, node: Node, operands: list[Any]) -> list[Any]:
         """Operators that move or compare stored integers, and those that average them."""
@@ -204,13 +226,22 @@ class Fake(Arithmetic):
             return [apply(keras, Node(Pad(op.pads), node.inputs, node.outputs), [operands[0] - fill])[0] + fill]
         made = apply(keras, node, operands, clamped=False)
         if isinstance(op, AveragePool2D | ResizeBilinear):
-            zero = self._grid(node.outputs[0])[1]
-            made = [self._through(made[0], self._half_away(made[0] + zero) - zero)]
+            made = [self._through(made[0], self._averaged(k, node, operands[0], made[0]))]
         return [self._limited(k, node, y) for y in made] if "act" in op.attributes() else made
+
+    def _averaged(self, k: Any, node: Node, x: Any, mean: Any) -> Any:
+        """``mean``: as float32 has it. What is rounded are averages of stored elements."""
+        zero = k.cast(self._grid(node.outputs[0])[1], "float64")
+        if isinstance(node.op, ResizeBilinear):
+            stored = divided(k, bilinear_sums(k, node, whole(k, x) + zero), 2.0**20)
+        else:
+            counts = k.convert_to_tensor(pool_counts(node), "float64")
+            stored = divided(k, k.round(whole(k, mean) * counts) + zero * counts, counts)
+        return k.cast(stored - zero, "float32")
 
     def _limited(self, k: Any, node: Node, x: Any) -> Any:
         limits = self._get(node.name, "limits")
-        return k.minimum(k.maximum(x, limits[0]), limits[1])
+        return k.clip(x, limits[0], limits[1])
 
     def _observe(self, k: Any, node: Node, steps: Any) -> None:
         """The least and the greatest real number of an output, behind a fused activation."""

@@ -165,7 +165,7 @@ def _padded(k: Any, x: Any, pad: Sequence[int], fill: float = 0.0) -> Any:
 # ---------------------------------------------------------------------------------------------- elements
 
 
-def _aligned(k: Any, node: Node, operands: list[Any]) -> list[Any]:
+def aligned(k: Any, node: Node, operands: list[Any]) -> list[Any]:
     """All with as many axes as the output, so that they broadcast behind the axis of samples."""
     rank = len(node.outputs[0].shape)
     found: list[Any] = []
@@ -177,7 +177,7 @@ def _aligned(k: Any, node: Node, operands: list[Any]) -> list[Any]:
 
 def _binary(name: str) -> Form:
     def form(k: Any, node: Node, operands: list[Any]) -> Any:
-        a, b = _aligned(k, node, operands)
+        a, b = aligned(k, node, operands)
         return getattr(k, name)(a, b)
 
     return form
@@ -196,7 +196,7 @@ def _leaky(k: Any, node: Node, operands: list[Any]) -> Any:
 
 
 def _prelu(k: Any, node: Node, operands: list[Any]) -> Any:
-    x, alpha = _aligned(k, node, operands)
+    x, alpha = aligned(k, node, operands)
     return k.where(x >= 0, x, x * alpha)
 
 
@@ -215,7 +215,7 @@ def _reduced(name: str) -> Form:
 
 def _matmul(k: Any, node: Node, operands: list[Any]) -> Any:
     op = node.op.attributes()
-    a, b = _aligned(k, node, operands)
+    a, b = aligned(k, node, operands)
     return k.matmul(k.swapaxes(a, -1, -2) if op["adj_x"] else a, k.swapaxes(b, -1, -2) if op["adj_y"] else b)
 
 
@@ -248,12 +248,36 @@ def _slice(k: Any, node: Node, operands: list[Any]) -> Any:
 
 def _bilinear(k: Any, node: Node, operands: list[Any]) -> Any:
     """Rows and columns one after the other, each by a matrix that the operator itself gives."""
-    op, (_, height, width, channels) = node.op, node["x"].shape
+    op, (_, height, width, _) = node.op, node["x"].shape
     assert isinstance(op, ResizeBilinear)
     rows, columns = (_weights_along(op, side, target) for side, target in ((height, 0), (width, 1)))
-    x = k.reshape(operands[0], (-1, height, width, channels))
-    y = k.einsum("yh,nhwc->nywc", k.convert_to_tensor(rows), x)
-    return k.reshape(k.einsum("xw,nywc->nyxc", k.convert_to_tensor(columns), y), (-1, *node["y"].shape))
+    return _resized(k, node, operands[0], rows, columns)
+
+
+def bilinear_sums(k: Any, node: Node, x: Any) -> Any:
+    """What the integer operator rounds: 2**20 times the result. ``x``: stored elements, float64."""
+    op, (_, height, width, _) = node.op, node["x"].shape
+    assert isinstance(op, ResizeBilinear)
+    return _resized(k, node, x, *(_taps_along(op, side, axis) for side, axis in ((height, 0), (width, 1))))
+
+
+def _resized(k: Any, node: Node, x: Any, rows: Array, columns: Array) -> Any:
+    """``rows``, ``columns``: (target, size), of the element type of ``x``."""
+    x = k.reshape(x, (-1, *node["x"].shape[1:]))
+    first, second = (k.convert_to_tensor(lines, x.dtype) for lines in (rows, columns))
+    y = k.einsum("xw,nywc->nyxc", second, k.einsum("yh,nhwc->nywc", first, x))
+    return k.reshape(y, (-1, *node["y"].shape))
+
+
+@lru_cache(maxsize=64)
+def _taps_along(op: ResizeBilinear, size: int, axis: int) -> Array:
+    """(target, size): of 1024, what each stored element of a line counts in each of the resized line; float64."""
+    first, second, weight = op.taps(size, op.target[axis])
+    made = np.zeros((op.target[axis], size))
+    pixels = np.arange(op.target[axis])
+    np.add.at(made, (pixels, first), 1024 - weight)
+    np.add.at(made, (pixels, second), weight)
+    return made
 
 
 @lru_cache(maxsize=64)
@@ -282,14 +306,19 @@ def _average_pool(k: Any, node: Node, x: Any) -> Any:
     x = _padded(k, k.reshape(x, (-1, *node["x"].shape[1:])), op.pad)
     y = k.average_pool(x, op.kernel, op.stride, "valid", data_format="channels_last")
     if any(op.pad):
-        y = y * k.convert_to_tensor(_correction(op, *node["x"].shape[1:3]))
+        y = y * k.convert_to_tensor((math.prod(op.kernel) / pool_counts(node)).astype(np.float32))
     return k.reshape(y, (-1, *node["y"].shape))
 
 
+def pool_counts(node: Node) -> Array:
+    """(1, h, w, 1): elements of the input in each window of an average pool."""
+    assert isinstance(node.op, AveragePool2D)
+    return _counts(node.op, *node["x"].shape[1:3])
+
+
 @lru_cache(maxsize=64)
-def _correction(op: AveragePool2D, height: int, width: int) -> Array:
-    inside = op.windows(np.ones((1, height, width, 1), np.float32), 0.0).sum(axis=4)
-    return (math.prod(op.kernel) / inside).astype(np.float32)
+def _counts(op: AveragePool2D, height: int, width: int) -> Array:
+    return op.windows(np.ones((1, height, width, 1)), 0.0).sum(axis=4)
 
 
 _POOLS: dict[str, Callable[[Any, Node, Any], Any]] = {"max_pool2d": _max_pool, "average_pool2d": _average_pool}
@@ -300,7 +329,7 @@ _FORMS: dict[str, Form] = {
     "sub": _binary("subtract"),
     "mul": _binary("multiply"),
     "div": _binary("divide"),
-    "squared_difference": lambda k, node, x: k.square(k.subtract(*_aligned(k, node, x))),
+    "squared_difference": lambda k, node, x: k.square(k.subtract(*aligned(k, node, x))),
     "relu": _unary(lambda k, x: k.relu(x)),
     "relu6": _unary(lambda k, x: k.relu6(x)),
     "relu_n1_to_1": _unary(lambda k, x: k.clip(x, -1.0, 1.0)),

@@ -14,6 +14,7 @@ import numpy as np
 from chipfit.errors import ChipfitError
 from chipfit.graph import Array, DType, Graph, Node, Quant, TensorType, Value
 from chipfit.ops._activation import activation_range
+from chipfit.ops._add import AddLike
 from chipfit.ops._lookup import lookup_table
 from chipfit.ops._reduce import ReduceSum
 from chipfit.ops._roles import Act
@@ -28,6 +29,7 @@ from chipfit.quantize.loops import integer_graph
 from chipfit.quantize.parameters import Parameters, along, quantize_weights
 from chipfit.quantize.prepare import ports_of, require_float
 from chipfit.quantize.run import equalized_ranges, folded
+from chipfit.trainable.rounding import factors, in_parts
 
 Key = tuple[str, str]
 """A node or tensor by its name, and which number of it."""
@@ -72,11 +74,19 @@ class Grids:
         made: Numbers = {}
         for (value, _), quant in found.quants.items():
             made[value.name, "grid"] = np.array([quant.s, quant.zp], np.float32)
-        for (node, value), quant in found.rescaled.items():
-            made[node.name, f"rescaled {value.name}"] = np.array([quant.s, quant.zp], np.float32)
+        makers = self._last.graph.producers()
         for new, node in self._last.origin.items():
+            for value, read in zip(node.operands, new.operands, strict=False):
+                if (node, value) in found.rescaled:
+                    made[node.name, f"rescaled {value.name}"] = np.array([read.q.s, read.q.zp], np.float32)
+                    made[node.name, f"table of {value.name}"] = _table(makers[read])
             _add(made, node, new)
         return made
+
+    @property
+    def last(self) -> Graph:
+        """The integer graph of the last numbers, whose inputs and outputs are int8. It is changed with the next."""
+        return self._last.graph
 
     def of_layers(self, constants: Mapping[str, Array]) -> Numbers:
         """Those of :meth:`numbers` that depend on constants, if ranges are still those that it got."""
@@ -120,15 +130,16 @@ class Grids:
         set_bias(new, Layer(node).bias)
 
 
-def prepared(graph: Graph, samples: Samples, recipe: Recipe) -> Grids:
+def prepared(graph: Graph, samples: Samples, recipe: Recipe, weights: Mapping[str, Quant] | None = None) -> Grids:
     """The ranges that ``chipfit quantize`` would take, and the graph as it would change it before.
 
+    ``weights``: see :class:`Grids`; the recipe must not equalize then, which would change what they are about.
     Raises ChipfitError Q004 for a graph that cannot be quantized, Q002 for samples that make it infinite.
     """
     base = graph.copy()
     require_float(base)
     folded(base)
-    return Grids(base, equalized_ranges(base, samples, recipe)[0], recipe)
+    return Grids(base, equalized_ranges(base, samples, recipe)[0], recipe, weights=weights or {})
 
 
 def _add(made: Numbers, node: Node, new: Node) -> None:
@@ -140,21 +151,29 @@ def _add(made: Numbers, node: Node, new: Node) -> None:
     if isinstance(node.op, LAYERS):
         _add_layer(made, name, new)
     elif by_table(new):
-        # by the stored element, from the least one on, where the table is by the byte
-        stored = np.arange(-128, 128).astype(np.int8).view(np.uint8)
-        made[name, "table"] = lookup_table(new)[stored].astype(np.float32) - y.q.zp
+        made[name, "table"] = _table(new)
     elif isinstance(new.op, ReduceSum):
         _add_multiplier(made, name, *new.op.multiplier(new))
     elif isinstance(new.op, Mul):
         _add_multiplier(made, name, *multiplier(new))
+    elif isinstance(new.op, AddLike):
+        numbers = new.op.rescale(new)
+        for port, by in {"a": numbers.a, "b": numbers.b, "y": numbers.y}.items():
+            made[name, port] = factors(*by)
     elif isinstance(new.op, Pad):
         made[name, "fill"] = np.array([new.op.element(new) - y.q.zp], np.float32)
+
+
+def _table(new: Node) -> Array:
+    """What becomes of each element less its zero point; by the stored one, from the least on, not by its byte."""
+    stored = np.arange(-128, 128).astype(np.int8).view(np.uint8)
+    return lookup_table(new)[stored].astype(np.float32) - new.outputs[0].q.zp
 
 
 def _add_layer(made: Numbers, name: str, new: Node) -> None:
     x, w, y, b = new["x"], new["w"], new["y"], new["b"]
     made[name, "w"] = w.array.astype(np.float32)
-    made[name, "b"] = b.array.astype(np.float32)
+    made[name, "b"] = in_parts(b.array)
     made[name, "w scales"] = np.broadcast_to(along(w.q, len(w.shape)), _scales_shape(w)).astype(np.float32)
     made[name, "b scales"] = np.array(b.q.scales(b.shape[0]), np.float32)
     _add_multiplier(made, name, *output_multipliers(x, w, y, b.shape[0]))
@@ -166,8 +185,6 @@ def _scales_shape(w: Value) -> tuple[int, ...]:
 
 
 def _add_multiplier(made: Numbers, name: str, m: Array | int, shift: Array | int) -> None:
-    """``m * 2**(shift - 31)`` as two factors, each with a rounding behind it."""
-    shifts = np.atleast_1d(np.asarray(shift, np.int64))
-    first = np.atleast_1d(np.asarray(m, np.float64)) * 2.0 ** (np.maximum(shifts, 0) - 31)
-    made[name, "first"] = first.astype(np.float32)
-    made[name, "second"] = (2.0 ** np.minimum(shifts, 0)).astype(np.float32)
+    """Exactly, and as the real number that it is."""
+    made[name, "factors"] = factors(m, shift)
+    made[name, "factor"] = np.atleast_1d(np.ldexp(np.asarray(m, np.float64), np.asarray(shift) - 31)).astype(np.float32)

@@ -57,6 +57,13 @@ class Arithmetic:
     def refresh(self, learns: bool) -> None:
         """Before each batch: what follows from weights that have changed. ``learns``: they do so with it."""
 
+    def deployed(self, x: Array) -> Array | None:
+        """What the network puts out as it is deployed, real numbers, (n, *shape); None: as it learns.
+
+        ``x``: (n, *shape of a sample), float32.
+        """
+        return None
+
     def kept(self) -> dict[str, Array]:
         """What is kept of the best epoch beside the constants, by names that no constant has."""
         return {}

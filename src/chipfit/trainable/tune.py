@@ -161,8 +161,9 @@ class GraphLearner(Learner):
         return float(logs["loss"]), float(logs["accuracy"])
 
     def predict(self, x: Array) -> Array:
-        self.net.arithmetic.refresh(False)
-        y = np.asarray(self.model.predict_on_batch(x)[self._output])
+        y = self.net.arithmetic.deployed(x)
+        if y is None:
+            y = np.asarray(self.model.predict_on_batch(x)[self._output])
         return self._aim.outputs(y.reshape(len(y), -1))
 
     def variables(self) -> list[Any]:

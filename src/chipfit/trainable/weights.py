@@ -92,21 +92,24 @@ class Clustered(Weight):
 
     def __init__(self, indices: Array, centroids: Array, scales: Array | None = None, fixed: tuple[int, ...] = ()):
         self._indices, self._centroids, self._scales = indices, centroids.astype(np.float32), scales
+        self._unit = np.float32(np.abs(self._centroids).max(initial=0.0) or 1.0)
         self._moves = np.ones(len(centroids), np.float32)
         self._moves[list(fixed)] = 0.0
 
     def build(self, owner: Any, name: str, start: Array) -> None:
-        self.centroids = add_variable(owner, f"{name}_centroids", self._centroids)
+        # of the size of weights, so that they learn at the rate of weights
+        self.centroids = add_variable(owner, f"{name}_centroids", self._centroids / self._unit)
         self._where = self._indices.reshape(-1).astype(np.int32)
         self._shape = start.shape
 
     def value(self, k: Any) -> Any:
         moves, start = k.convert_to_tensor(self._moves), k.convert_to_tensor(self._centroids * (1 - self._moves))
-        w = k.reshape(k.take(self.centroids * moves + start, self._where, axis=0), self._shape)
+        values = self.centroids * (moves * self._unit) + start
+        w = k.reshape(k.take(values, self._where, axis=0), self._shape)
         return w if self._scales is None else w * k.convert_to_tensor(self._scales.astype(np.float32))
 
     def array(self) -> Array:
-        learned = np.where(self._moves > 0, numpy_of(self.centroids), self._centroids)
+        learned = np.where(self._moves > 0, numpy_of(self.centroids) * self._unit, self._centroids)
         w = learned[self._where].reshape(self._shape)
         return w if self._scales is None else w * self._scales.astype(np.float32)
 

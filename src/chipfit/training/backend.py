@@ -6,17 +6,24 @@ import importlib
 import os
 import platform
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from chipfit.errors import ChipfitError
 from chipfit.importers.keras.framework import import_keras, require_keras
 
-__all__ = ["require_keras", "start_keras", "use_threads", "versions"]
+__all__ = ["one_thread", "require_keras", "start_keras", "use_threads", "versions"]
 
 _MACS = 4e9
 """Multiply-accumulates of a batch up to which PyTorch is quickest on one thread: its operators are so short then that
 threads wait for each other, for ten times as long where other programs need the cores, too."""
+
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+"""Whether :func:`one_thread` holds."""
 
 _PACKAGES = ("chipfit", "keras", "numpy", "pillow")
 
@@ -29,12 +36,29 @@ def start_keras() -> Any:
     return import_keras()
 
 
+@contextmanager
+def one_thread() -> Generator[None]:
+    """PyTorch and NumPy compute on one thread in here: sums are added in the same order wherever that is, beside
+    whatever other work. Raises ChipfitError T001 where threadpoolctl is missing."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        hint = "python -m pip install threadpoolctl"
+        raise ChipfitError("T001", "threads are limited by threadpoolctl, which is missing", hint) from None
+    token = _alone.set(True)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        _alone.reset(token)
+
+
 def use_threads(keras: Any, macs: int) -> int | None:
     """As many as help with batches of ``macs``; None: the backend decides. The number depends on nothing else than the
     computer, so that a repeated run computes in the same order."""
     if keras.backend.backend() != "torch":
         return None
-    threads = 1 if macs <= _MACS else os.cpu_count() or 1
+    threads = 1 if macs <= _MACS or _alone.get() else os.cpu_count() or 1
     importlib.import_module("torch").set_num_threads(threads)
     return threads
 

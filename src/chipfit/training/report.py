@@ -34,7 +34,7 @@ class QatFigures:
     best: int
     history: tuple[Epoch, ...]
     seconds: float
-    how: str = "measured (Keras in the integers of the int8 network, and its C on this computer)"
+    how: str = "measured (the int8 network by chipfit's reference while it learned, and its C on this computer)"
 
 
 @dataclass(frozen=True)

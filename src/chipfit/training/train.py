@@ -106,6 +106,45 @@ def resume(
     return _Run(source, folder, str(kept["model"]), watch).go_on(str(kept["pictures_digest"]), cache, progress)
 
 
+def train_or_resume(
+    data: str | Path,
+    out: str | Path,
+    settings: TrainSettings = _DEFAULT,
+    *,
+    validation: str | Path | None = None,
+    name: str | None = None,
+    watch: Watch = _NOBODY,
+    progress: Reading = no_progress,
+) -> dict[str, Any]:
+    """:func:`train`; or :func:`resume` what an earlier call has begun; or, of what is finished, nothing at all.
+
+    Returns what the folder's ``run.json`` says then. Raises ChipfitError P001 where ``out`` was trained otherwise, and
+    as these do.
+    """
+    folder = RunFolder(Path(out))
+    if not (folder.path / RUN).is_file():
+        train(data, out, settings, validation=validation, name=name, watch=watch, progress=progress)
+        return folder.read_run()
+    before = require_source(out, Path(data), settings)
+    kept = folder.read_run()
+    if kept["status"] != "finished" or before.settings.epochs != settings.epochs:
+        resume(out, epochs=settings.epochs, watch=watch, progress=progress)
+        kept = folder.read_run()
+    return kept
+
+
+def require_source(out: str | Path, data: Path, settings: TrainSettings) -> Source:
+    """What a run was made of. Raises ChipfitError P001 if that was not this, the number of epochs aside; N003."""
+    before = source_of(out)
+    others = before.settings.differences(settings)
+    if before.data.resolve() != data.resolve():
+        others.append(f"pictures of '{before.data}'")
+    if others:
+        hint = f"name another folder: -o; or remove '{out}'"
+        raise ChipfitError("P001", f"'{out}' was trained otherwise: {', '.join(others)}", hint)
+    return before
+
+
 def source_of(out: str | Path) -> Source:
     """What a run was made of, by its folder. Raises ChipfitError N003 where that is no run, or one without pictures."""
     kept = RunFolder(Path(out)).read_run()
@@ -259,8 +298,8 @@ class _Run:
 
         ``resume``: the float network is the one that an interrupted one began with.
         """
-        # it judges int8 networks, which is above all of training
-        from chipfit.compress.qat import train_aware
+        # a graph learns in this package's loop: what it is made of lies above it
+        from chipfit.trainable.aware import train_aware
 
         report = self.report
         before = len(report.history)

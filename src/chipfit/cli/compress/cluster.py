@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chipfit.cli._options import OFFERED_BOARD, AsJson
-from chipfit.cli._pictures import Mean, Scale, Std
-from chipfit.cli.compress._common import (
-    Augment,
-    Batch,
-    Board,
-    Data,
-    Epochs,
-    Out,
-    Rate,
-    Resume,
-    Seed,
-    Source,
-    Val,
-    pixels,
-    run_method,
-    tuning,
-)
+from chipfit.cli.compress._common import Aware, method_command
+
+if TYPE_CHECKING:
+    from chipfit.compress.run import Method
+    from chipfit.trainable.tune import TuneSettings
 
 
+@method_command(epochs=0)
 def cluster(
-    source: Source,
-    data: Data = None,
-    val: Val = None,
-    board: Board = OFFERED_BOARD,
+    tuning: TuneSettings | None,
     values: Annotated[
         int,
         typer.Option(
             "--values", min=2, max=127, metavar="N", help="Different weights of a layer: 16 take 4 bits each, 4 take 2."
         ),
     ] = 16,
-    epochs: Epochs = 0,
-    rate: Rate = 2e-4,
-    batch: Batch = 32,
-    augment: Augment = "light",
-    scale: Scale = "1",
-    mean: Mean = "0",
-    std: Std = "1",
-    seed: Seed = 0,
-    out: Out = None,
-    resume: Resume = False,
-    as_json: AsJson = False,
-) -> None:
+    qat: Aware = False,
+) -> Method:
     """Give each layer few different int8 weights, which take few bits in flash; the program decodes them exactly.
 
     They are chosen layer by layer, with later weights making up for the errors of earlier ones. With --epochs the few
@@ -56,8 +31,7 @@ def cluster(
     """
     from chipfit.compress.cluster import Cluster
 
-    method = Cluster(values, tuning(epochs, rate, batch, augment, seed))
-    run_method(method, epochs, source, data, val, board, out, seed, resume, as_json, pixels(scale, mean, std))
+    return Cluster(values, tuning, qat)
 
 
 def add_to(app: typer.Typer) -> None:

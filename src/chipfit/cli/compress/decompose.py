@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chipfit.cli._options import OFFERED_BOARD, AsJson
-from chipfit.cli.compress._common import (
-    Augment,
-    Batch,
-    Board,
-    Data,
-    Epochs,
-    Out,
-    Rate,
-    Resume,
-    Seed,
-    Source,
-    Val,
-    run_method,
-    tuning,
-)
+from chipfit.cli.compress._common import method_command
+
+if TYPE_CHECKING:
+    from chipfit.compress.run import Method
+    from chipfit.trainable.tune import TuneSettings
 
 
+@method_command(epochs=4)
 def decompose(
-    source: Source,
-    data: Data = None,
-    val: Val = None,
-    board: Board = OFFERED_BOARD,
+    tuning: TuneSettings | None,
     form: Annotated[
         Literal["auto", "svd", "tucker", "lines", "cp", "cp-lines", "separable"],
         typer.Option(
@@ -62,15 +49,7 @@ def decompose(
         bool,
         typer.Option("--weighted/--unweighted", help="Errors of what layers give on samples, or of weights alone."),
     ] = True,
-    epochs: Epochs = 4,
-    rate: Rate = 2e-4,
-    batch: Batch = 32,
-    augment: Augment = "light",
-    seed: Seed = 0,
-    out: Out = None,
-    resume: Resume = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Method:
     """Take layers apart into smaller ones that together do nearly the same, where that saves multiply-accumulates.
 
     The parts are the nearest in least squares; they need no data, and get better with some. With labels all learns.
@@ -79,8 +58,7 @@ def decompose(
 
     is_default = macs is None and energy is None and drop is None and not signal
     rule = Rule("0.5" if is_default else macs, energy, drop, signal)
-    method = Decompose(form, rule, weighted, tuning(epochs, rate, batch, augment, seed))
-    run_method(method, epochs, source, data, val, board, out, seed, resume, as_json)
+    return Decompose(form, rule, weighted, tuning)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from chipfit.cli._options import OFFERED_BOARD, AsJson
-from chipfit.cli._pictures import Mean, Scale, Std
-from chipfit.cli.compress._common import (
-    Augment,
-    Batch,
-    Board,
-    Data,
-    Epochs,
-    Out,
-    Rate,
-    Resume,
-    Seed,
-    Source,
-    Val,
-    pixels,
-    run_method,
-    tuning,
-)
+from chipfit.cli.compress._common import method_command
+
+if TYPE_CHECKING:
+    from chipfit.compress.run import Method
+    from chipfit.trainable.tune import TuneSettings
 
 
+@method_command(epochs=4)
 def prune(
-    source: Source,
-    data: Data = None,
-    val: Val = None,
-    board: Board = OFFERED_BOARD,
+    tuning: TuneSettings | None,
     instructions: Annotated[
         str | None,
         typer.Option(
@@ -63,18 +48,7 @@ def prune(
     least: Annotated[
         float, typer.Option("--least", metavar="S", help="Share of a group's channels that stays in any case.")
     ] = 0.1,
-    epochs: Epochs = 4,
-    rate: Rate = 2e-4,
-    batch: Batch = 32,
-    augment: Augment = "light",
-    scale: Scale = "1",
-    mean: Mean = "0",
-    std: Std = "1",
-    seed: Seed = 0,
-    out: Out = None,
-    resume: Resume = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Method:
     """Remove channels until a budget is kept: real savings, on any chip and with any kernel.
 
     Which ones go is measured: channels that are tied by additions or depthwise layers go together, each group's share
@@ -84,9 +58,7 @@ def prune(
 
     given = {"instructions": instructions, "macs": macs, "flash": flash, "ram": ram}
     budget = {aspect: text for aspect, text in given.items() if text is not None} or {"instructions": "0.5"}
-    method = Prune(budget, importance, stages, tuning(epochs, rate, batch, augment, seed), least)
-    total = epochs + (stages - 1) * max(1, epochs // 2) if epochs else 0
-    run_method(method, total, source, data, val, board, out, seed, resume, as_json, pixels(scale, mean, std))
+    return Prune(budget, importance, stages, tuning, least)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -21,12 +21,13 @@ from chipfit.compress.fine import tuning_words
 from chipfit.compress.judge import board_figures, figures, macs, quickly_quantized, subset
 from chipfit.compress.report import ModelFigures
 from chipfit.compress.run import Outcome, Session
-from chipfit.compress.subject import Subject, samples_at
+from chipfit.compress.subject import Subject
 from chipfit.errors import ChipfitError
 from chipfit.fixedpoint import Int
 from chipfit.graph import Array, Graph, Node
 from chipfit.quantize import Progress, Samples
 from chipfit.targets import Board
+from chipfit.trainable.judge import samples_at
 from chipfit.trainable.model import with_constants
 from chipfit.trainable.tune import TuneSettings, Tuning
 from chipfit.training.loop import Epoch
@@ -69,6 +70,16 @@ class Prune:
         words = [word for aspect, text in self.budget.items() for word in (f"--{aspect}", text)]
         words += ["--importance", self.importance, "--stages", str(self.stages)]
         return [*words, *tuning_words(self.tuning)]
+
+    @property
+    def epochs(self) -> int:
+        settings = [self.tuning_behind(number) for number in range(1, self.stages + 1)]
+        return sum(s.epochs for s in settings if s is not None)
+
+    def tuning_behind(self, stage: int) -> TuneSettings | None:
+        if self.tuning is None or stage == self.stages:
+            return self.tuning
+        return replace(self.tuning, epochs=max(1, self.tuning.epochs // 2))
 
     def apply(self, session: Session) -> Outcome:
         return _Pruning(self, session).run()
@@ -141,7 +152,6 @@ class _Pruning:
         self.method, self.session, self.subject = method, session, session.subject
         self.board: Board = session.request.board
         self.progress = session.progress
-        self.tuning = None if self.subject.data is None else method.tuning
         self.history: list[Epoch] = []
         self.best = 0
         self.stages: list[StageResult] = []
@@ -167,7 +177,8 @@ class _Pruning:
             graph = self._stage(number, ranking, costs, self._limits(budget, amounts(before), number))
         assert first is not None
         whole = structure_of(self.subject.model.graph)
-        notes = () if self.tuning or not self.method.tuning else ("nothing learned: there are no data with labels",)
+        is_untaught = self.subject.data is None and self.method.tuning is not None
+        notes = ("nothing learned: there are no data with labels",) if is_untaught else ()
         details = PruneDetails(
             self.method.importance, dict(budget.limits), first, _group_results(whole, self.removed), tuple(self.stages)
         )
@@ -204,8 +215,8 @@ class _Pruning:
         result = StageResult(**kept["result"])
         for name, count in kept["removed"].items():
             self.removed[name] = self.removed.get(name, 0) + count
-        if self.tuning is not None:
-            settings = self.tuning if is_last else replace(self.tuning, epochs=max(1, self.tuning.epochs // 2))
+        settings = None if self.subject.data is None else self.method.tuning_behind(number)
+        if settings is not None:
             tuned = Tuning(small, self.subject.require_data(), folder, settings).run(self.session.watch, resume=True)
             small, progress, before = tuned.graph, tuned.progress, len(self.history)
             self.history += [replace(epoch, number=before + epoch.number) for epoch in progress.history]

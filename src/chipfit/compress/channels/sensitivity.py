@@ -10,10 +10,10 @@ import numpy as np
 from chipfit.compress.channels.edit import without
 from chipfit.compress.channels.fit import Reading, quick_refits
 from chipfit.compress.channels.structure import Structure
-from chipfit.compress.judge import float_outputs
 from chipfit.fixedpoint import Int
 from chipfit.graph import Array, Graph, Node
 from chipfit.quantize import Progress, Samples, no_progress
+from chipfit.trainable.judge import float_outputs
 
 SHARES = (0.125, 0.25, 0.5, 0.75)
 """Of a group's channels that are removed to see what it costs."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 from chipfit.compress.channels.costs import Budget
 from chipfit.compress.channels.fit import affordable
@@ -93,13 +92,13 @@ class Decompose:
             raise ChipfitError("U001", f"--signal says nothing about {self.form}", "--form svd or tucker, or --energy")
 
     @property
-    def options(self) -> Mapping[str, Any]:
-        return asdict(self)
-
-    @property
     def words(self) -> list[str]:
         plain = [] if self.weighted else ["--unweighted"]
         return ["--form", self.form, *self.rule.words, *plain, *tuning_words(self.tuning)]
+
+    @property
+    def epochs(self) -> int:
+        return 0 if self.tuning is None else self.tuning.epochs
 
     def apply(self, session: Session) -> Outcome:
         subject, progress = session.subject, session.progress
