@@ -70,6 +70,10 @@ class Talk:
         if self._progress and self._task is not None:
             self._progress.update(self._task, description=text)
 
+    def progress(self, what: str, done: int, total: int) -> None:
+        """What long work is told with."""
+        self.say(f"{what}: {done} of {total}")
+
     def tell(self, text: str) -> None:
         """A line that stays."""
         console = self._progress.console if self._progress else stderr()

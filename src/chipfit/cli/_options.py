@@ -12,6 +12,7 @@ from chipfit.errors import ChipfitError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chipfit.build import Aim
     from chipfit.cli._console import Talk
     from chipfit.deployment import Limits
     from chipfit.model import Model
@@ -63,6 +64,10 @@ Optimize = Annotated[
     typer.Option(
         "--optimize", help="One byte per weight; wider weights for speed; shared code for size; rows for little RAM."
     ),
+]
+Goal = Annotated[
+    Literal["auto", "balanced", "speed", "size", "ram"],
+    typer.Option("--optimize", help="As for `chipfit compile`; auto: the first that fits of balanced, size and ram."),
 ]
 Weights = Annotated[
     Literal["plain", "compressed"],
@@ -128,6 +133,11 @@ def read_inputs(
             raise ChipfitError("U001", "--input and --random exclude each other", "leave out --random and --seed")
         return read_samples(file, inputs), f"from {file}"
     return random_samples(inputs, count or default, seed or 0), f"random (seed {seed or 0})"
+
+
+def goal_of(optimize: Literal["auto", "balanced", "speed", "size", "ram"]) -> Aim | None:
+    """What ``--optimize`` says where it may be auto, which is None."""
+    return None if optimize == "auto" else optimize
 
 
 def limits_of(flash_kib: float | None, ram_kib: float | None, milliseconds: float | None) -> Limits:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from chipfit.cli._options import AsJson
+from chipfit.cli._options import AsJson, Goal, goal_of
 from chipfit.cli._pictures import Mean, Resize, Scale, Side, Std, preprocessing
 from chipfit.errors import ChipfitError
 
@@ -41,12 +41,7 @@ def compare(
     scale: Scale = "1",
     mean: Mean = "0",
     std: Std = "1",
-    optimize: Annotated[
-        Literal["auto", "balanced", "speed", "size", "ram"],
-        typer.Option(
-            "--optimize", help="As for `chipfit compile`; auto: the first that fits of balanced, size and ram."
-        ),
-    ] = "auto",
+    optimize: Goal = "auto",
     weights: Annotated[
         Literal["auto", "plain", "compressed"],
         typer.Option(
@@ -80,20 +75,16 @@ def compare(
     if chart is not None:
         check_format(chart)
     with talk("looking at the models") as say:
-
-        def progress(what: str, done: int, total: int) -> None:
-            say.say(f"{what}: {done} of {total}")
-
         report = compare_models(
             sources,
             board,
             data=data,
             preprocessing=None if how == Preprocessing() else how,
-            optimize=None if optimize == "auto" else optimize,
+            optimize=goal_of(optimize),
             weights=weights,
             limit=limit,
             folder=None if is_picture else out,
-            progress=progress,
+            progress=say.progress,
         )
     if chart is not None:
         try:

@@ -58,10 +58,6 @@ def convert(
         raise ChipfitError("Q001", "a kmodel needs samples to calibrate with", "--data FOLDER, a .npy or a .npz file")
     check_target(out, Path(model), folder=False)
     with talk("reading the model") as say:
-
-        def progress(what: str, done: int, total: int) -> None:
-            say.say(f"{what}: {done} of {total}")
-
         loaded = load_model(model, allow_code, channels_last, say)
         if out.suffix.lower() == ".tflite" or data is None:
             rewritten = write_rewritten(rewrite_model(loaded), out)
@@ -71,9 +67,9 @@ def convert(
                 show(lambda width: rewrite_text(rewritten, width))
             return
         stated = how if how != Preprocessing() else facts_of(loaded).preprocessing
-        read = read_data(loaded, data, stated or how, samples, progress)
+        read = read_data(loaded, data, stated or how, samples, say.progress)
         version = 4 if kmodel == "4" else 3
-        converted = convert_model(loaded, read, board, kmodel=version, preprocessing=stated, progress=progress)
+        converted = convert_model(loaded, read, board, kmodel=version, preprocessing=stated, progress=say.progress)
         report = write_kmodel(converted, out)
     if as_json:
         show_json(report.to_json())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chipfit.cli._options import AsJson, BoardName, InputForm, MaxFlash, MaxMs, MaxRam, limits_of
+from chipfit.cli._options import AsJson, BoardName, Goal, InputForm, MaxFlash, MaxMs, MaxRam, goal_of, limits_of
 from chipfit.cli._pictures import Mean, Resize, Scale, Side, Std, preprocessing
 from chipfit.errors import ChipfitError
 
@@ -63,12 +63,7 @@ def deploy(
     scale: Scale = "1",
     mean: Mean = "0",
     std: Std = "1",
-    optimize: Annotated[
-        Literal["auto", "balanced", "speed", "size", "ram"],
-        typer.Option(
-            "--optimize", help="As for `chipfit compile`; auto: the first that fits of balanced, size and ram."
-        ),
-    ] = "auto",
+    optimize: Goal = "auto",
     input_form: InputForm = "whole",
     compress_weights: Annotated[
         bool, typer.Option("--compress-weights", help="Weights in less flash: `--weights compressed` of compile.")
@@ -110,7 +105,7 @@ def deploy(
         validation=val,
         data=data,
         preprocessing=None if how == Preprocessing() else how,
-        goal=None if optimize == "auto" else optimize,
+        goal=goal_of(optimize),
         limits=limits_of(max_flash, max_ram, max_ms),
         rows=input_form == "rows",
         weights="compressed" if compress_weights else "plain",

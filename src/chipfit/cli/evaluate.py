@@ -82,10 +82,6 @@ def evaluate(
     if chart is not None:
         check_target(chart)
     with talk("reading the models") as say:
-
-        def progress(what: str, done: int, total: int) -> None:
-            say.say(f"{what}: {done} of {total}")
-
         report = chipfit.evaluate_models(
             list(dict.fromkeys(file for name in models for file in _files(name))),
             data,
@@ -97,7 +93,7 @@ def evaluate(
             board=board,
             allow_code=allow_code,
             channels_last=channels_last,
-            progress=progress,
+            progress=say.progress,
         )
     drawn: list[Path] = []
     if chart is not None:

@@ -113,17 +113,13 @@ def quantize(
     if out is not None:
         check_target(out, Path(model), folder=into_folder)
     with talk("reading the model") as say:
-
-        def progress(what: str, done: int, total: int) -> None:
-            say.say(f"{what}: {done} of {total}")
-
         loaded = load_model(model, allow_code, channels_last, say)
         if how == Preprocessing():
             how = facts_of(loaded).preprocessing or how
         states = states_of(state)
         # sequences of a model of one step are not what its inputs take
         is_step = bool(states or loaded.graph.variables)
-        read = data if data is None or is_step else read_data(loaded, data, how, samples + tested, progress)
+        read = data if data is None or is_step else read_data(loaded, data, how, samples + tested, say.progress)
         variants = list(
             quantize_variants(
                 loaded,
@@ -134,7 +130,7 @@ def quantize(
                 explain=explain or bool(chart),
                 budget=budget,
                 states=states,
-                progress=progress,
+                progress=say.progress,
             )
         )
         variants = [in_form(made, recurrent, recurrent_state, recurrent_steps) for made in variants]

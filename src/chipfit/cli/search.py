@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chipfit.cli._options import AsJson, BoardName, MaxFlash, MaxMs, MaxRam, limits_of
+from chipfit.cli._options import AsJson, BoardName, Goal, MaxFlash, MaxMs, MaxRam, goal_of, limits_of
 
 if TYPE_CHECKING:
     from chipfit.cli._training import Telling
@@ -29,10 +29,7 @@ def search(
     max_ram: MaxRam = None,
     max_ms: MaxMs = None,
     trials: Annotated[int, typer.Option("--trials", min=1, metavar="N", help="Networks that are trained in all.")] = 12,
-    optimize: Annotated[
-        Literal["auto", "balanced", "speed", "size", "ram"],
-        typer.Option("--optimize", help="As for `chipfit deploy`; auto: the first that fits."),
-    ] = "auto",
+    optimize: Goal = "auto",
     ray: Annotated[
         str | None,
         typer.Option(
@@ -72,7 +69,7 @@ def search(
         validation=val,
         trials=trials,
         seed=seed,
-        goal=None if optimize == "auto" else optimize,
+        goal=goal_of(optimize),
         ray=ray,
         storage=storage,
     )

@@ -9,6 +9,7 @@ from chipfit.build import Aim, Weights
 from chipfit.deployment import Needs
 from chipfit.evaluation import Difference, Share
 from chipfit.report.data import COMPUTED, MEASURED, envelope
+from chipfit.search.report import dominates
 
 Kind = Literal["run", "trial", "deployment", "model"]
 
@@ -171,6 +172,6 @@ def is_on_front(entry: Entry, entries: tuple[Entry, ...], board: int) -> bool | 
     for other in entries:
         same = other.accuracy is not None and other.accuracy.judged == entry.accuracy.judged
         theirs = merits(other, board) if same and not other.boards[board].problem else None
-        if theirs is not None and theirs != mine and all(a <= b for a, b in zip(theirs, mine, strict=True)):
+        if theirs is not None and dominates(theirs, mine):
             return False
     return True

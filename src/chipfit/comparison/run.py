@@ -17,8 +17,8 @@ from chipfit.comparison.members import Member, open_member
 from chipfit.comparison.report import Change, CompareReport, Entry, Judged, OnBoard, is_on_front
 from chipfit.comparison.sources import Found, find_models
 from chipfit.compress.judge import parameters
-from chipfit.deployment import Limits, Needs
-from chipfit.deployment.figures import GOALS, first_that_fits
+from chipfit.deployment import Limits
+from chipfit.deployment.figures import GOALS, first_that_fits, nearest
 from chipfit.errors import ChipfitError
 from chipfit.files import PART
 from chipfit.quantize import Preprocessing, Progress, no_progress
@@ -168,19 +168,13 @@ def _on_board(member: Member, board: Board, goals: Sequence[Aim], weights: Store
         ways = ("plain", "compressed")
     try:
         found = [
-            OnBoard.of(_nearest(first_that_fits(member.model, board, goals, Limits(), weights=way)), way)
-            for way in ways
+            OnBoard.of(nearest(first_that_fits(member.model, board, goals, Limits(), weights=way)), way) for way in ways
         ]
     except ChipfitError as error:
         if error.code not in _NOT_ON_BOARD:
             raise
         return OnBoard(board.name, None, ways[0], None, None, False, None, None, None, problem=error.message)
     return min(found, key=lambda f: (bool(f.problem), f.flash or 0))
-
-
-def _nearest(tried: Sequence[Needs]) -> Needs:
-    """The last goal, if it fits; of those that do not, the one that needs least RAM."""
-    return tried[-1] if tried[-1].fits else min(tried, key=lambda n: (n.ram, n.flash))
 
 
 # ---------------------------------------------------------------------------------------------- words

@@ -22,7 +22,7 @@ from chipfit.trainable.judge import float_outputs
 from chipfit.training.backend import start_keras, versions
 from chipfit.training.curves import curves_png
 from chipfit.training.loop import Epoch, Watch
-from chipfit.training.run_folder import COMPRESSED, CURVES, RUN, SPLIT, RunFolder
+from chipfit.training.run_folder import COMPRESSED, CURVES, RUN, SPLIT, RunFolder, integer_name
 
 _NOBODY = Watch()
 
@@ -234,8 +234,8 @@ def _finished(
     files = [f"{name}.tflite"]
     if made.int8 is not None:
         facts = Facts(made.recipe, subject.facts.preprocessing, subject.facts.labels)
-        folder.write(f"{name}_int8.tflite", to_tflite(made.int8, facts.attached()))
-        files.append(f"{name}_int8.tflite")
+        folder.write(f"{integer_name(name)}.tflite", to_tflite(made.int8, facts.attached()))
+        files.append(f"{integer_name(name)}.tflite")
     if made.history:
         folder.write(CURVES, curves_png(made.history, made.best, f"{name}: {report.method}"))
         files.append(CURVES)

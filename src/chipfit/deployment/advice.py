@@ -12,7 +12,7 @@ import numpy as np
 
 from chipfit.build import Aim
 from chipfit.deployment.clock import Clock
-from chipfit.deployment.figures import GOALS, Limits, Needs, first_that_fits, flash_bytes, weight_bytes
+from chipfit.deployment.figures import GOALS, Limits, Needs, first_that_fits, flash_bytes, nearest, weight_bytes
 from chipfit.errors import ChipfitError
 from chipfit.model import Model, load
 from chipfit.quantization import quantize_model
@@ -115,7 +115,7 @@ def advise(
             if error.code not in ("O002", "U001"):
                 raise
             continue
-        chosen = needs[-1] if needs[-1].fits else _least(needs)
+        chosen = nearest(needs)
         found.append(Candidate(one.change, one.options, one.lost, chosen, one.network))
     return Advice(tuple(found), left, clock.seconds)
 
@@ -125,10 +125,6 @@ def _is_within(network: Network, other: Network | None) -> bool:
     if other is None or network.backbone != other.backbone or network.alpha > other.alpha:
         return False
     return network.height <= other.height and network.channels <= other.channels
-
-
-def _least(needs: Sequence[Needs]) -> Needs:
-    return min(needs, key=lambda n: (n.ram, n.flash))
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,11 @@ def first_that_fits(
     return tried
 
 
+def nearest(tried: Sequence[Needs]) -> Needs:
+    """Of what :func:`first_that_fits` tried: the last one, if it fits; else the one that needs least RAM."""
+    return tried[-1] if tried[-1].fits else min(tried, key=lambda n: (n.ram, n.flash))
+
+
 def weight_bytes(model: Model) -> int:
     """Bytes of all constants as the model stores them: no goal has less, unless they are compressed."""
     return sum({v: v.type.nbytes for n in model.graph.nodes for v in n.operands if v.is_const}.values())

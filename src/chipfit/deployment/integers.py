@@ -18,7 +18,7 @@ from chipfit.metadata import facts_of
 from chipfit.model import Model, load
 from chipfit.quantization import quantize_model, read_data, write_file
 from chipfit.quantize import Preprocessing, Progress, no_progress
-from chipfit.training.run_folder import SCHEMA, RunFolder
+from chipfit.training.run_folder import SCHEMA, RunFolder, integer_name
 from chipfit.training.train import Source, source_of
 
 CALIBRATION_FILE = "calibration.npz"
@@ -103,7 +103,7 @@ def require_finished(run: Path, kept: Mapping[str, Any]) -> None:
 
 def learned_file(run: Path, kept: Mapping[str, Any]) -> Path | None:
     """The integer model that a run has by itself; its integers are not chosen again."""
-    name = f"{kept['model']}_int8.tflite"
+    name = f"{integer_name(kept['model'])}.tflite"
     return run / name if name in kept["files"] else None
 
 

@@ -15,6 +15,7 @@ from chipfit.compress.weights_report import WeightsDetails
 from chipfit.report.text import Column, blocks, command, count, facts, memory, next_step, plural, safe, table, title
 from chipfit.report.text_train import qat_text
 from chipfit.training.report import QatFigures
+from chipfit.training.run_folder import integer_name
 
 
 def compress_text(report: CompressReport, width: int) -> RenderableType:
@@ -202,8 +203,8 @@ def _next(report: CompressReport) -> list[str]:
     packed = ["--compress-weights"] if is_smaller else []
     if report.settings is not None:
         return [command("deploy", report.folder, "-b", report.board_name, *packed)]
-    names = [name for name in report.files if name.endswith("_int8.tflite")]
-    file = str(Path(report.folder) / (names or [f"{report.model}.tflite"])[0])
+    small = f"{integer_name(report.model)}.tflite"
+    file = str(Path(report.folder) / (small if small in report.files else f"{report.model}.tflite"))
     data = ["--data", report.data] if report.data is not None else []
     return [command("deploy", file, *data, "-b", report.board_name, *packed)]
 

@@ -20,6 +20,7 @@ from chipfit.report.text import (
 )
 from chipfit.training.judge import Judgement, NumberJudgement
 from chipfit.training.report import QatFigures, TrainReport
+from chipfit.training.run_folder import integer_name
 
 _MOST_CLASSES = 12
 """Classes up to which the confusions of all of them are shown."""
@@ -132,6 +133,6 @@ def _qat(made: QatFigures) -> str:
 
 def _next(report: TrainReport, board: str) -> list[str]:
     model = str(Path(report.folder) / f"{report.model}.tflite")
-    small = str(Path(report.folder) / f"{report.model}_int8.tflite")
+    small = str(Path(report.folder) / f"{integer_name(report.model)}.tflite")
     compiled = command("compile", small, "-b", board)
     return [compiled] if report.qat else [command("quantize", model, "--data", report.data, "-o", small), compiled]

@@ -77,11 +77,12 @@ def best_of(trials: Sequence[Trial]) -> int | None:
 def is_dominated(one: Trial, others: Sequence[Trial]) -> bool:
     """Whether another one is as good in all and better in something: accuracy, instructions, RAM, flash."""
     mine = (-one.integer, *_costs(one))
-    for other in others:
-        theirs = (-other.integer, *_costs(other))
-        if theirs != mine and all(a <= b for a, b in zip(theirs, mine, strict=True)):
-            return True
-    return False
+    return any(dominates((-other.integer, *_costs(other)), mine) for other in others)
+
+
+def dominates(theirs: Sequence[float], mine: Sequence[float]) -> bool:
+    """Whether none of theirs is greater, and one is smaller; all is better the smaller it is."""
+    return theirs != mine and all(a <= b for a, b in zip(theirs, mine, strict=True))
 
 
 def _costs(trial: Trial) -> tuple[int, int, int]:

@@ -21,11 +21,11 @@ from chipfit.search.cost import IMPOSSIBLE, Cost, Costs, CostTask, cost_of, viol
 from chipfit.search.report import SearchReport, Trial, best_of, is_dominated
 from chipfit.search.space import Point, Space
 from chipfit.search.study import Asked, Study, require_optuna
-from chipfit.search.trial import RESULT, SEARCH, Result, Task, integer_name, run_trial
+from chipfit.search.trial import RESULT, SEARCH, Result, Task, run_trial
 from chipfit.search.workers import Here, OnRay, Workers
 from chipfit.targets import load_board
 from chipfit.training.folders import find_pictures
-from chipfit.training.run_folder import RunFolder
+from chipfit.training.run_folder import RunFolder, integer_name
 from chipfit.training.train import model_name
 
 STORAGE, TRIALS, FRONT = "study.db", "trials", "front.png"

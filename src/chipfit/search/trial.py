@@ -23,7 +23,7 @@ from chipfit.targets import load_board
 from chipfit.training.backend import one_thread
 from chipfit.training.loop import Watch
 from chipfit.training.run_folder import RUN as RUN_FILE
-from chipfit.training.run_folder import RunFolder
+from chipfit.training.run_folder import RunFolder, integer_name
 from chipfit.training.settings import TrainSettings
 from chipfit.training.train import train_or_resume
 
@@ -107,11 +107,6 @@ def _run(task: Task, watch: Watch, progress: Progress) -> Path:
         compress_or_resume(request, method, watch=watch, progress=progress)
         run = request.out
     return run
-
-
-def integer_name(name: str) -> str:
-    """Of the integer model of a run whose model is ``name``; its file's, without ending."""
-    return f"{name}_int8"
 
 
 def _kept(opened: Opened) -> Path:

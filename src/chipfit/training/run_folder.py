@@ -26,6 +26,11 @@ SCHEMA, COMPRESSED = "chipfit.train", "chipfit.compress"
 _STATE = "state"
 
 
+def integer_name(model: str) -> str:
+    """Of the integer model that a run has by itself, beside its float ``model``; its file is this and ``.tflite``."""
+    return f"{model}_int8"
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Files by these names. What is written appears whole or not at all, even if the process is killed."""

@@ -27,7 +27,19 @@ from chipfit.training.judge import judge, judge_numbers, outputs_of
 from chipfit.training.learner import KerasLearner
 from chipfit.training.loop import Behind, Data, Loop, Plan, Watch, steps_of
 from chipfit.training.report import TrainReport
-from chipfit.training.run_folder import BEST, CURVES, LAST, QAT_BEST, QAT_LAST, RUN, SCHEMA, SHEET, SPLIT, RunFolder
+from chipfit.training.run_folder import (
+    BEST,
+    CURVES,
+    LAST,
+    QAT_BEST,
+    QAT_LAST,
+    RUN,
+    SCHEMA,
+    SHEET,
+    SPLIT,
+    RunFolder,
+    integer_name,
+)
 from chipfit.training.settings import TrainSettings
 from chipfit.training.sheet import draw_sheet
 from chipfit.training.weights import load_weights
@@ -307,7 +319,7 @@ class _Run:
             graph, data, self._folder, qat_settings(self._settings), files=(QAT_LAST, QAT_BEST),
             watch=Behind(self._watch, before), resume=resume,
         )  # fmt: skip
-        file = f"{report.model}_int8.tflite"
+        file = f"{integer_name(report.model)}.tflite"
         facts = Facts(str(made.recipe), data.preprocessing, report.classes)
         self._folder.write(file, to_tflite(made.int8, facts.attached()))
         self.report = replace(report, qat=made.figures, files=(*report.files, file, QAT_BEST, QAT_LAST))

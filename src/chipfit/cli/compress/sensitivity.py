@@ -33,11 +33,9 @@ def sensitivity(
     from chipfit.report.text_compress import sensitivity_text
 
     with talk("reading the model") as say:
-
-        def progress(what: str, done: int, total: int) -> None:
-            say.say(f"{what}: {done} of {total}")
-
-        found = analyze(open_subject(source, data, val, seed, progress, pixels(scale, mean, std)), importance, progress)
+        found = analyze(
+            open_subject(source, data, val, seed, say.progress, pixels(scale, mean, std)), importance, say.progress
+        )
     if as_json:
         show_json(envelope("chipfit.sensitivity", found))
     else:
